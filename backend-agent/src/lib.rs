@@ -1,0 +1,29 @@
+//! Reports how busy a backend is, for the balancer, for Prometheus and for `plimsoll demo`.
+//!
+//! Reading order: [`Args`] (what is typed) → [`Settings`] and [`Source`] (what it means) → [`serve`] (the loop and the
+//! HTTP side) → `sampler` (reads a target again and again) → `reading` (what one look at a target yields) with the
+//! three targets `host`, `cgroup` and `process_tree` → `metrics` (what is exported).
+//!
+//! **Percent of what?** `cpu_usage` goes from 0 to 100, where 100 means that the target used all that it can get: of a
+//! host, all CPUs of the machine; of a container, its quota, or all CPUs when it has none; of a process and its
+//! descendants, all CPUs of the machine again, so that three backends on one host add up to at most 100.
+//! `agent_cpu_capacity_cores` says how many cores those 100 percent are, `agent_cpu_seconds_total` is free of any such
+//! choice.
+
+pub mod child;
+pub mod duration;
+
+mod args;
+mod cgroup;
+mod host;
+mod metrics;
+mod process_tree;
+mod reading;
+mod sampler;
+mod serve;
+mod source;
+
+pub use args::{Args, run};
+pub use reading::ReadError;
+pub use serve::{Settings, serve};
+pub use source::{Source, SourceError};

@@ -1,0 +1,120 @@
+//! One process with its descendants, by sysinfo.
+//!
+//! CPU time is summed step by step and not read as one number: when a child ends, what it used must not vanish from the
+//! sum. What is lost is only what a process used between the last look and its end.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use sysinfo::{Pid, ProcessRefreshKind, ProcessStatus, ProcessesToUpdate, System};
+
+use crate::reading::{ReadError, Reading, Target};
+
+/// A process and its descendants as a target.
+pub(crate) struct ProcessTree {
+    pid: u32,
+    cores: usize,
+    system: System,
+    ledger: Ledger,
+}
+
+impl ProcessTree {
+    /// Makes the target of the process `pid` on a machine with `cores` CPUs.
+    ///
+    /// # Errors
+    /// When processes cannot be listed on this system. A process that does not exist is no error before it is read.
+    pub(crate) fn new(pid: u32, cores: usize) -> Result<Self, sysinfo::Error> {
+        Ok(Self { pid, cores, system: System::new()?, ledger: Ledger::default() })
+    }
+}
+
+impl Target for ProcessTree {
+    fn kind(&self) -> &'static str {
+        "process"
+    }
+
+    fn read(&mut self) -> Result<Reading, ReadError> {
+        let what = ProcessRefreshKind::nothing().with_cpu().with_memory().without_tasks();
+        self.system.refresh_processes_specifics(ProcessesToUpdate::All, true, what);
+        let alive = self.system.processes().values().filter(|process| {
+            // Killed but not yet waited for: gone for all who depend on it.
+            !matches!(process.status(), ProcessStatus::Zombie | ProcessStatus::Dead)
+        });
+        let seen = alive.map(|process| Seen {
+            pid: process.pid().as_u32(),
+            parent: process.parent().map(Pid::as_u32),
+            started: process.start_time(),
+            cpu: Duration::from_millis(process.accumulated_cpu_time()),
+            memory_bytes: process.memory(),
+        });
+        let memory =
+            self.ledger.take_in(self.pid, seen.collect()).ok_or(ReadError::Gone { pid: self.pid })?;
+        Ok(Reading { cpu: self.ledger.cpu, capacity_cores: self.cores as f64, memory_bytes: Some(memory) })
+    }
+}
+
+/// One process of the machine at one moment.
+#[derive(Clone, Debug)]
+struct Seen {
+    pid: u32,
+    parent: Option<u32>,
+    /// When it started, in seconds since 1970; with the pid it tells two processes apart.
+    started: u64,
+    cpu: Duration,
+    memory_bytes: u64,
+}
+
+/// Adds up what a tree of processes has used.
+#[derive(Debug, Default)]
+struct Ledger {
+    cpu: Duration,
+    /// The start of the root, once it was seen: a later process with the same pid is another one.
+    root_started: Option<u64>,
+    known: HashMap<(u32, u64), Duration>,
+}
+
+impl Ledger {
+    /// Adds what the tree under `root` used since the last look and returns its memory in bytes.
+    ///
+    /// `None`, also for good, when the root is not there any more.
+    fn take_in(&mut self, root: u32, seen: Vec<Seen>) -> Option<u64> {
+        let started = seen.iter().find(|process| process.pid == root)?.started;
+        if *self.root_started.get_or_insert(started) != started {
+            return None;
+        }
+        let tree = tree(root, &seen);
+        let mut memory_bytes = 0_u64;
+        let mut known = HashMap::with_capacity(tree.len());
+        for process in seen.into_iter().filter(|process| tree.contains(&process.pid)) {
+            let key = (process.pid, process.started);
+            let before = self.known.get(&key).copied().unwrap_or_default();
+            self.cpu = self.cpu.saturating_add(process.cpu.saturating_sub(before));
+            memory_bytes = memory_bytes.saturating_add(process.memory_bytes);
+            known.insert(key, process.cpu.max(before));
+        }
+        self.known = known;
+        Some(memory_bytes)
+    }
+}
+
+/// Returns the pids of `root` and all its descendants.
+fn tree(root: u32, seen: &[Seen]) -> HashSet<u32> {
+    let mut children: HashMap<u32, Vec<u32>> = HashMap::new();
+    for process in seen {
+        if let Some(parent) = process.parent {
+            children.entry(parent).or_default().push(process.pid);
+        }
+    }
+    let mut tree = HashSet::new();
+    let mut next = vec![root];
+    while let Some(pid) = next.pop() {
+        // A pid that is reused during the look can close a circle; each is entered once.
+        if tree.insert(pid) {
+            next.extend(children.get(&pid).into_iter().flatten());
+        }
+    }
+    tree
+}
+
+#[cfg(test)]
+mod tests;

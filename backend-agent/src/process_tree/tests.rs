@@ -1,0 +1,71 @@
+use super::*;
+
+fn process(pid: u32, parent: u32, cpu_ms: u64) -> Seen {
+    Seen {
+        pid,
+        parent: Some(parent),
+        started: 1000 + u64::from(pid),
+        cpu: Duration::from_millis(cpu_ms),
+        memory_bytes: 10,
+    }
+}
+
+fn cpu_ms(ledger: &Ledger) -> u128 {
+    ledger.cpu.as_millis()
+}
+
+#[test]
+fn children_and_their_children_count_and_strangers_do_not() {
+    let mut ledger = Ledger::default();
+    let seen = vec![
+        process(1, 0, 99_999),
+        process(10, 1, 100),
+        process(11, 10, 20),
+        process(12, 11, 3),
+        process(13, 1, 9_999),
+    ];
+    assert_eq!(ledger.take_in(10, seen), Some(30));
+    assert_eq!(cpu_ms(&ledger), 123);
+}
+
+#[test]
+fn what_an_ended_child_used_stays_in_the_sum() {
+    let mut ledger = Ledger::default();
+    ledger.take_in(10, vec![process(10, 1, 100), process(11, 10, 50)]);
+    ledger.take_in(10, vec![process(10, 1, 110)]);
+    assert_eq!(cpu_ms(&ledger), 160);
+    let mut again = process(11, 10, 7);
+    again.started += 60;
+    ledger.take_in(10, vec![process(10, 1, 110), again]);
+    assert_eq!(cpu_ms(&ledger), 167, "a new process with the pid of an old one starts from nothing");
+}
+
+#[test]
+fn another_process_with_the_pid_of_the_root_is_not_the_root() {
+    let mut ledger = Ledger::default();
+    ledger.take_in(10, vec![process(10, 1, 100)]);
+    assert_eq!(ledger.take_in(10, vec![]), None);
+    let mut another = process(10, 1, 5);
+    another.started += 60;
+    assert_eq!(ledger.take_in(10, vec![another]), None);
+    assert_eq!(cpu_ms(&ledger), 100);
+}
+
+#[test]
+fn a_circle_of_parents_ends() {
+    let mut ledger = Ledger::default();
+    assert_eq!(ledger.take_in(10, vec![process(10, 11, 1), process(11, 10, 1)]), Some(20));
+}
+
+#[test]
+fn this_process_is_seen() {
+    let reading = ProcessTree::new(std::process::id(), 2).unwrap().read().unwrap();
+    assert!(reading.memory_bytes.is_some_and(|bytes| bytes > 0), "{reading:?}");
+}
+
+#[test]
+fn a_process_that_never_was_is_gone() {
+    // Above the largest process id that Linux gives (PID_MAX_LIMIT).
+    let mut none = ProcessTree::new(5_000_000, 2).unwrap();
+    assert!(matches!(none.read(), Err(ReadError::Gone { pid: 5_000_000 })));
+}

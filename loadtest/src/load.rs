@@ -1,0 +1,148 @@
+//! Runs a plan: waits until a request is due, hands it to a free connection or a new one, and never waits for an answer.
+//!
+//! It stands apart from the record and the connections because it alone decides *when*; everything is polled by the
+//! runtime it is started on, which may be a current-thread one.
+
+use crate::arrivals::Schedule;
+use crate::connection::{self, Idle, Job, Target};
+use crate::pacer::Pacer;
+use crate::plan::{Plan, PlanError};
+use crate::record::{Failure, Outcome, Recorder, Window};
+use crate::report::Report;
+use hyper::header::HeaderValue;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+/// A run that is ready to start: its plan is valid and its target has an address.
+pub struct Load {
+    plan: Plan,
+    shared: Arc<Shared>,
+    target: Arc<Target>,
+}
+
+/// Looks at a run and speaks to it while it is going on. Cheap to clone; outlives the run.
+#[derive(Clone)]
+pub struct Observer {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    /// None before the run starts and after it has been reported.
+    recorder: Mutex<Option<Recorder>>,
+    in_flight: AtomicUsize,
+    stop: watch::Sender<bool>,
+}
+
+impl Load {
+    /// Checks `plan` and looks up its target; sends nothing yet.
+    ///
+    /// # Errors
+    /// When the plan cannot be carried out.
+    pub async fn new(plan: Plan) -> Result<Load, PlanError> {
+        let address = plan.resolve().await?;
+        let authority = plan.target.authority().map(ToString::to_string).unwrap_or_default();
+        let host =
+            HeaderValue::from_str(&authority).map_err(|_| PlanError::Target(plan.target.to_string()))?;
+        let path = plan.target.path_and_query().map_or("/", |path| path.as_str());
+        let uri = path.parse().map_err(|_| PlanError::Target(plan.target.to_string()))?;
+        let backend_headers = plan.backend_headers.clone();
+        let target = Arc::new(Target { address, uri, host, backend_headers, idle: Idle::new() });
+        let shared = Shared {
+            recorder: Mutex::new(None),
+            in_flight: AtomicUsize::new(0),
+            stop: watch::Sender::new(false),
+        };
+        Ok(Load { plan, shared: Arc::new(shared), target })
+    }
+
+    /// Gives a handle for looking at the run and dividing it into phases.
+    pub fn observer(&self) -> Observer {
+        Observer { shared: Arc::clone(&self.shared) }
+    }
+
+    /// Sends every request of the plan when it is due, and returns once the last is answered or has failed.
+    ///
+    /// Dropped half way, it closes its connections and reports nothing.
+    pub async fn run(self) -> Report {
+        let start = Instant::now();
+        let recorder = Recorder::new(start, &self.plan.first_phase, self.plan.bucket, self.plan.timeout);
+        *self.shared.lock() = Some(recorder);
+        let mut stop = self.shared.stop.subscribe();
+        let mut connections = JoinSet::new();
+        let end = tokio::select! {
+            () = self.send_all(start, &mut connections) => start + self.plan.duration,
+            _ = stop.wait_for(|stop| *stop) => Instant::now(),
+        };
+        self.target.idle.close();
+        while connections.join_next().await.is_some() {}
+        let recorder = self.shared.lock().take();
+        recorder.expect("invariant: only a run puts the recorder in and takes it out, once").finish(end)
+    }
+
+    async fn send_all(&self, start: Instant, connections: &mut JoinSet<()>) {
+        let pacer = Pacer::new();
+        for offset in Schedule::new(&self.plan) {
+            let due = start + offset;
+            pacer.wait_until(due).await;
+            self.send(Job { due, deadline: due + self.plan.timeout }, connections);
+        }
+        pacer.wait_until(start + self.plan.duration).await;
+    }
+
+    fn send(&self, job: Job, connections: &mut JoinSet<()>) {
+        let now = Instant::now();
+        let in_flight = self.shared.in_flight.fetch_add(1, Ordering::Relaxed);
+        self.shared.with_recorder(|recorder| recorder.lag(now.saturating_duration_since(job.due)));
+        if in_flight >= self.plan.max_in_flight {
+            let result = Err(Failure::Overrun);
+            return self.shared.record(&Outcome { due: job.due, done: now, result, backend: None });
+        }
+        let Err(job) = self.target.idle.hand_over(job) else { return };
+        while connections.try_join_next().is_some() {} // forget the connections that have ended
+        let (target, shared) = (Arc::clone(&self.target), Arc::clone(&self.shared));
+        connections.spawn(async move {
+            connection::serve(job, &target, &|outcome| shared.record(&outcome)).await;
+        });
+    }
+}
+
+impl Observer {
+    /// Starts the phase `name`: requests due from now on belong to it. Does nothing unless the run is going on.
+    pub fn mark(&self, name: &str) {
+        self.shared.with_recorder(|recorder| recorder.mark(name, Instant::now()));
+    }
+
+    /// Takes what was answered since the last call, for one reader that draws it about once a second. None unless the
+    /// run is going on.
+    pub fn take_window(&self) -> Option<Window> {
+        self.shared.with_recorder(|recorder| recorder.take_window(Instant::now()))
+    }
+
+    /// How many requests await their answers.
+    pub fn in_flight(&self) -> usize {
+        self.shared.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// Ends the run early: no further request is sent, those in flight get their answers, the report covers what was.
+    pub fn stop(&self) {
+        self.shared.stop.send_replace(true);
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Option<Recorder>> {
+        self.recorder.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn with_recorder<T>(&self, act: impl FnOnce(&mut Recorder) -> T) -> Option<T> {
+        self.lock().as_mut().map(act)
+    }
+
+    fn record(&self, outcome: &Outcome) {
+        self.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.with_recorder(|recorder| recorder.record(outcome));
+    }
+}

@@ -1,0 +1,338 @@
+//! The composition root: puts the parts together, and takes them apart again.
+//!
+//! Everything that can fail at the start fails here, before the first connection is accepted: the configuration, the
+//! addresses, the log. Nothing is decided about requests.
+
+mod admin;
+mod descriptors;
+mod fleet;
+mod sockets;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use tokio::time::Instant;
+
+use crate::control_plane::compile::{Addresses, ResolveError, compile, resolve};
+use crate::control_plane::config::report::Report;
+use crate::control_plane::config::telemetry::{AccessLogConfig, AccessLogMode, LogTarget as LogTargetConfig};
+use crate::control_plane::config::{self, Config, Workers};
+use crate::control_plane::health::{Board, CheckSettings, Checks, Watched};
+use crate::data_plane::snapshot::Snapshot;
+use crate::data_plane::worker::Shared;
+use crate::telemetry::{AccessLog, AccessLogError, LogTarget, ReloadResult, Telemetry};
+use admin::Admin;
+use fleet::WorkerFleet;
+use sockets::{BindError, Change, Sockets, Wanted};
+
+/// Why the process cannot serve, or cannot take up a new configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// The file has problems.
+    #[error("{0}")]
+    Config(#[from] Box<Report>),
+    /// A backend's host name has no address.
+    #[error(transparent)]
+    Resolve(#[from] ResolveError),
+    /// An address cannot be listened on.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The admin address cannot be listened on.
+    #[error("admin cannot listen on {address}: {source}; choose another address under `admin.address`")]
+    Admin {
+        /// The address.
+        address: std::net::SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The access log cannot be written.
+    #[error(transparent)]
+    AccessLog(#[from] AccessLogError),
+    /// A worker does not run.
+    #[error("worker {worker} cannot start: {source}; raise the limit of open files, or lower `workers`")]
+    Worker {
+        /// The worker's number.
+        worker: usize,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A worker does not accept connections.
+    #[error("listener {listener} cannot accept on worker {worker}: {source}; raise the limit of open files")]
+    Accept {
+        /// The listener's name.
+        listener: Box<str>,
+        /// The worker's number.
+        worker: usize,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The operating system refuses something that every process needs.
+    #[error("cannot {doing}: {source}; check the limits of threads and open files")]
+    System {
+        /// What was being done.
+        doing: &'static str,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+/// A running balancer.
+struct App {
+    path: PathBuf,
+    config: Config,
+    shared: Shared,
+    fleet: WorkerFleet,
+    sockets: Sockets,
+    admin: Admin,
+    checks: Checks,
+}
+
+/// A configuration of which everything that can fail has succeeded, and that is not in force yet.
+struct Prepared {
+    config: Config,
+    addresses: Addresses,
+    /// None leaves it as it is.
+    access_log: Option<AccessLog>,
+    change: Change,
+}
+
+/// Serves the configuration in `path` until a signal ends the process; returns when everything has drained.
+///
+/// `config` is the file as it was read a moment ago.
+///
+/// # Errors
+/// When it cannot begin to serve. Once it serves, errors of a reload are logged and change nothing.
+pub async fn run(path: &Path, config: Config) -> Result<(), AppError> {
+    let mut signals = Signals::new()?;
+    // Not inside the log line, whose fields are evaluated only where it is written.
+    let open_files = descriptors::raise_limit();
+    tracing::debug!(?open_files, "limit of open files");
+    let mut app = App::start(path, config).await?;
+    while let Signal::Reload = signals.next().await {
+        app.shared.access_log.load().reopen();
+        // Names may take seconds to look up, in which the process can still be told to end.
+        let prepared = tokio::select! {
+            prepared = app.prepare() => prepared,
+            () = signals.end() => break,
+        };
+        app.reload(prepared).await;
+    }
+    app.drain(&mut signals).await;
+    Ok(())
+}
+
+impl App {
+    async fn start(path: &Path, config: Config) -> Result<Self, AppError> {
+        let workers = match config.workers {
+            Workers::Auto => std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get),
+            Workers::Count(count) => count.get(),
+        };
+        let telemetry = Telemetry::new(workers);
+        let access_log = access_log(&config.telemetry.access_log, &telemetry)?;
+        let addresses = resolve(&config).await?;
+        let mut sockets = Sockets::default();
+        let change = sockets.prepare(&wanted(&config), workers)?;
+        let snapshot = compile(&config, &addresses, None, &telemetry, Instant::now());
+        let shared = Shared {
+            snapshot: Arc::new(ArcSwap::from_pointee(snapshot)),
+            telemetry: Arc::clone(&telemetry),
+            access_log: Arc::new(ArcSwap::from_pointee(access_log)),
+        };
+        let board = Arc::<Board>::default();
+        let admin = Admin::start(config.admin.address, &shared, Arc::clone(&board)).await?;
+        let mut checks = Checks::new(board);
+        checks.apply(&watched(&config, &shared.snapshot.load()));
+        let fleet = WorkerFleet::start(workers, &shared).await?;
+        let (_, openings) = sockets.apply(change);
+        if let Some(failure) = fleet.open(openings).await.into_iter().next() {
+            return Err(failure);
+        }
+        let now = std::time::SystemTime::now();
+        telemetry.process().record_reload(ReloadResult::Ok, now);
+        telemetry.process().ready.set(1);
+        tracing::info!(workers, config = %path.display(), "serving");
+        Ok(Self { path: path.to_owned(), config, shared, fleet, sockets, admin, checks })
+    }
+
+    /// Reads the file as it is now and does everything that can fail. Touches nothing; cancel safe.
+    async fn prepare(&self) -> Result<Prepared, AppError> {
+        let (config, warnings) = config::load(&self.path).map_err(Box::new)?;
+        if !warnings.is_empty() {
+            tracing::warn!("{}", warnings.to_string().trim_end());
+        }
+        self.warn_of_fixed_keys(&config);
+        let addresses = resolve(&config).await?;
+        let log_changed = config.telemetry.access_log != self.config.telemetry.access_log;
+        let access_log = log_changed
+            .then(|| access_log(&config.telemetry.access_log, &self.shared.telemetry))
+            .transpose()?;
+        // Last: clients that connect to a new socket wait from now on.
+        let change = self.sockets.prepare(&wanted(&config), self.fleet.len())?;
+        Ok(Prepared { config, addresses, access_log, change })
+    }
+
+    /// Takes up what was prepared; whatever was wrong with it is logged and changes nothing.
+    async fn reload(&mut self, prepared: Result<Prepared, AppError>) {
+        let result = match prepared {
+            Ok(prepared) => {
+                self.put_into_force(prepared).await;
+                tracing::info!(config = %self.path.display(), "configuration reloaded");
+                ReloadResult::Ok
+            }
+            Err(error) => {
+                let (path, error) = (self.path.display(), error.to_string());
+                tracing::error!("reload of {path} failed, nothing changed: {}", error.trim_end());
+                ReloadResult::Failed
+            }
+        };
+        self.shared.telemetry.process().record_reload(result, std::time::SystemTime::now());
+    }
+
+    async fn put_into_force(&mut self, prepared: Prepared) {
+        let Prepared { config, addresses, access_log, change } = prepared;
+        if let Some(access_log) = access_log {
+            self.shared.access_log.store(Arc::new(access_log));
+        }
+        let current = self.shared.snapshot.load_full();
+        // Before the upstreams are carried over, so that what the end of checks changes is announced.
+        self.checks.apply(&still_watched(&self.config, &current, &config));
+        let snapshot = compile(&config, &addresses, Some(&current), &self.shared.telemetry, Instant::now());
+        self.checks.apply(&watched(&config, &snapshot));
+        self.shared.snapshot.store(Arc::new(snapshot));
+        // Each worker closes before it opens: two listeners may have swapped names. Clients wait in the sockets meanwhile.
+        let (gone, openings) = self.sockets.apply(change);
+        self.fleet.close(&gone);
+        for failure in self.fleet.open(openings).await {
+            tracing::error!("in force, but not on every worker: {failure}");
+        }
+        self.config = config;
+    }
+
+    /// Says which changed keys only a new process takes up.
+    fn warn_of_fixed_keys(&self, config: &Config) {
+        if config.workers != self.config.workers {
+            tracing::warn!("`workers` changed; it takes effect when the process is started again");
+        }
+        if config.admin != self.config.admin {
+            tracing::warn!("`admin` changed; it takes effect when the process is started again");
+        }
+        if config.telemetry.log != self.config.telemetry.log {
+            tracing::warn!("`telemetry.log` changed; it takes effect when the process is started again");
+        }
+    }
+
+    /// Stops accepting, lets exchanges finish until the deadline (or a second signal), then cuts what is left.
+    async fn drain(mut self, signals: &mut Signals) {
+        let process = self.shared.telemetry.process();
+        process.ready.set(0);
+        let timeout = self.config.drain.timeout;
+        tracing::info!(timeout_s = timeout.as_secs_f64(), "draining: no new connections");
+        // The workers' handles are the last ones then, and the sockets close with them.
+        self.sockets = Sockets::default();
+        self.fleet.drain();
+        let all_ended = tokio::select! {
+            () = self.fleet.ended() => true,
+            () = tokio::time::sleep(timeout) => false,
+            () = signals.end() => false,
+        };
+        if !all_ended {
+            tracing::warn!("drain deadline passed: cutting the exchanges that are left");
+            self.fleet.stop();
+            self.fleet.ended().await;
+        }
+        self.admin.stop().await;
+        let patience = std::time::Duration::from_secs(1);
+        if !self.shared.access_log.load().flush(patience) {
+            tracing::warn!("some lines of the access log could not be written in time");
+        }
+        tracing::info!("ended");
+    }
+}
+
+/// Pairs each upstream with the checks that the configuration wants for it.
+fn watched(config: &Config, snapshot: &Snapshot) -> Vec<Watched> {
+    // Both are in file order: the snapshot was compiled from this configuration.
+    let pairs = snapshot.upstreams.iter().zip(&config.upstreams);
+    pairs
+        .map(|(upstream, config)| Watched {
+            upstream: Arc::clone(upstream),
+            checks: CheckSettings::of(&config.health),
+        })
+        .collect()
+}
+
+/// Pairs each upstream in force with its checks, without those that `next` does not check any more.
+fn still_watched(config: &Config, current: &Snapshot, next: &Config) -> Vec<Watched> {
+    let mut watched = watched(config, current);
+    for Watched { upstream, checks } in &mut watched {
+        let next = next.upstreams.iter().find(|next| next.name.as_str() == &*upstream.name);
+        if next.is_some_and(|next| CheckSettings::of(&next.health).is_none()) {
+            *checks = None;
+        }
+    }
+    watched
+}
+
+/// Returns where the configuration wants to listen.
+fn wanted(config: &Config) -> Vec<Wanted> {
+    config.listeners.iter().map(|listener| (listener.name.to_string().into(), listener.address)).collect()
+}
+
+fn access_log(config: &AccessLogConfig, telemetry: &Arc<Telemetry>) -> Result<AccessLog, AccessLogError> {
+    let share = match config.mode {
+        AccessLogMode::Off => return Ok(AccessLog::off()),
+        AccessLogMode::Sampled => config.sample.get(),
+        AccessLogMode::On => 1.0,
+    };
+    let target = match &config.path {
+        LogTargetConfig::Stdout => LogTarget::Stdout,
+        LogTargetConfig::Stderr => LogTarget::Stderr,
+        LogTargetConfig::File(path) => LogTarget::File(path.clone()),
+    };
+    AccessLog::to(target, share, telemetry)
+}
+
+/// What a signal asks for.
+enum Signal {
+    /// SIGHUP.
+    Reload,
+    /// SIGTERM or SIGINT.
+    End,
+}
+
+/// The signals that the process listens to.
+struct Signals {
+    hangup: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self, AppError> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let listen =
+            |kind| signal(kind).map_err(|source| AppError::System { doing: "listen for signals", source });
+        Ok(Self {
+            hangup: listen(SignalKind::hangup())?,
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) -> Signal {
+        tokio::select! {
+            _ = self.hangup.recv() => Signal::Reload,
+            _ = self.terminate.recv() => Signal::End,
+            _ = self.interrupt.recv() => Signal::End,
+        }
+    }
+
+    async fn end(&mut self) {
+        // Another SIGHUP is left for `next`.
+        tokio::select! {
+            _ = self.terminate.recv() => (),
+            _ = self.interrupt.recv() => (),
+        }
+    }
+}

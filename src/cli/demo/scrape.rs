@@ -1,0 +1,94 @@
+//! Reads figures from the `/metrics` of the balancer and the agents, as Prometheus would.
+//!
+//! It stands apart because the demo sees the balancer only from outside, through what every user can see too.
+
+use anyhow::Context as _;
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Empty, Limited};
+use hyper::client::conn::http1;
+use hyper::{Request, StatusCode};
+use hyper_util::rt::TokioIo;
+use std::net::SocketAddr;
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+/// How long one read of a page may take.
+const TIMEOUT: Duration = Duration::from_millis(500);
+
+/// The most bytes of a page that are read.
+const PAGE_MAX: usize = 4 * 1024 * 1024;
+
+/// Reads the page `path` of `address`.
+///
+/// # Errors
+/// When there is no answer within half a second, or one that is not 200.
+pub(super) async fn page(address: SocketAddr, path: &str) -> anyhow::Result<String> {
+    let read = timeout(TIMEOUT, fetch(address, path)).await;
+    read.with_context(|| format!("http://{address}{path} does not answer"))?
+}
+
+async fn fetch(address: SocketAddr, path: &str) -> anyhow::Result<String> {
+    let stream = TcpStream::connect(address).await?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    let request = Request::get(path).header("host", address.to_string()).body(Empty::<Bytes>::new())?;
+    let exchange = async {
+        let response = sender.send_request(request).await?;
+        let status = response.status();
+        anyhow::ensure!(status == StatusCode::OK, "http://{address}{path} answers {status}");
+        let body = Limited::new(response.into_body(), PAGE_MAX)
+            .collect()
+            .await
+            .map_err(anyhow::Error::from_boxed)?;
+        Ok(String::from_utf8(body.to_bytes().into())?)
+    };
+    tokio::pin!(exchange);
+    tokio::select! {
+        page = &mut exchange => page,
+        // The connection may end before its last bytes are read.
+        _ = connection => exchange.await,
+    }
+}
+
+/// The sum of the series called `name` whose labels contain each of `labels`, given as `name="value"`. None when there
+/// is no such series.
+pub(super) fn sum(page: &str, name: &str, labels: &[&str]) -> Option<f64> {
+    let values = page.lines().filter_map(|line| {
+        let rest = line.strip_prefix(name)?;
+        let (series, value) = match rest.strip_prefix('{') {
+            Some(labelled) => labelled.split_once('}')?,
+            None => ("", rest.strip_prefix(' ')?),
+        };
+        let all = labels.iter().all(|label| series.split(',').any(|one| one == *label));
+        if all { value.split_ascii_whitespace().next()?.parse::<f64>().ok() } else { None }
+    });
+    values.fold(None, |sum, value| Some(sum.unwrap_or(0.0) + value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PAGE: &str = "\
+# HELP plimsoll_backend_state The state.
+# TYPE plimsoll_backend_state gauge
+plimsoll_backend_state{upstream=\"app\",backend=\"backend-1\"} 0
+plimsoll_backend_state{upstream=\"app\",backend=\"backend-2\"} 1
+plimsoll_retries_total{upstream=\"app\",backend=\"backend-1\",reason=\"connect\"} 3
+plimsoll_retries_total{upstream=\"app\",backend=\"backend-1\",reason=\"reset\"} 2
+cpu_usage 12.5
+cpu_usage_total{cpu=\"0\"} 3 1700000000000
+";
+
+    #[test]
+    fn series_are_found_by_their_name_and_labels_and_summed() {
+        let state = |backend| sum(PAGE, "plimsoll_backend_state", &["upstream=\"app\"", backend]);
+        assert_eq!(state("backend=\"backend-1\""), Some(0.0));
+        assert_eq!(state("backend=\"backend-2\""), Some(1.0));
+        assert_eq!(state("backend=\"backend-3\""), None);
+        assert_eq!(sum(PAGE, "cpu_usage", &[]), Some(12.5));
+        assert_eq!(sum(PAGE, "cpu_usage_total", &[]), Some(3.0));
+        assert_eq!(sum(PAGE, "cpu", &[]), None);
+        assert_eq!(sum(PAGE, "plimsoll_retries_total", &["backend=\"backend-1\""]), Some(5.0));
+    }
+}

@@ -1,0 +1,87 @@
+//! The admin interface: what the process says about itself over HTTP, to people, to Prometheus and to whoever starts it.
+//!
+//! Apart from traffic in every respect: its own port, its own runtime, its own HTTP implementation. A flood of requests
+//! through the balancer cannot hide it, and nothing asked here can slow a request down. It reads what is published and
+//! changes nothing.
+//!
+//! - `server`: connections, their limits and their end.
+//! - `status`: `/live` and `/ready`, `/metrics`, `/` and what is said to a wrong request.
+//! - `upstreams`: the JSON answers; `report`: the same for people, as plain text.
+
+mod report;
+mod server;
+mod status;
+mod upstreams;
+
+use std::fmt;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::middleware::{self, Next};
+use axum::response::Response;
+use axum::routing::get;
+
+pub use server::serve;
+
+use crate::control_plane::health::Board;
+use crate::telemetry::{CodeClass, Telemetry};
+use crate::upstream::Upstream;
+
+/// What there is to ask for: the path and what it answers. Shown at `/` and to those who ask for something else.
+const ANSWERS: [(&str, &str); 8] = [
+    ("/", "this page"),
+    ("/live", "200 while the process lives"),
+    ("/ready", "200 while it takes traffic, 503 before it serves and while it drains"),
+    ("/metrics", "metrics for Prometheus"),
+    ("/check", "backends and their states, as plain text"),
+    ("/api/v1/upstreams", "upstreams with their backends and all that is known of them, as JSON"),
+    ("/api/v1/upstreams/{name}", "one upstream, as JSON"),
+    ("/api/v1/transitions", "the latest changes of backends' states, as JSON"),
+];
+
+/// Returns the upstreams that are in force now.
+pub type CurrentUpstreams = Arc<dyn Fn() -> Vec<Arc<Upstream>> + Send + Sync>;
+
+/// What the admin interface reads.
+#[derive(Clone)]
+pub struct AdminState {
+    /// What is counted.
+    pub telemetry: Arc<Telemetry>,
+    /// Who serves.
+    pub upstreams: CurrentUpstreams,
+    /// What the checks found, in words.
+    pub board: Arc<Board>,
+}
+
+impl fmt::Debug for AdminState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AdminState").finish_non_exhaustive()
+    }
+}
+
+/// Returns the admin interface without a port.
+pub fn router(state: AdminState) -> Router {
+    Router::new()
+        .route("/", get(status::index))
+        .route("/live", get(status::live))
+        .route("/ready", get(status::ready))
+        .route("/metrics", get(status::metrics))
+        .route("/check", get(report::check))
+        .route("/api/v1/upstreams", get(upstreams::all))
+        .route("/api/v1/upstreams/{name}", get(upstreams::one))
+        .route("/api/v1/transitions", get(upstreams::transitions))
+        .fallback(status::not_found)
+        .method_not_allowed_fallback(status::method_not_allowed)
+        .layer(middleware::from_fn_with_state(state.clone(), count))
+        .with_state(state)
+}
+
+async fn count(State(state): State<AdminState>, request: Request, next: Next) -> Response {
+    let response = next.run(request).await;
+    state.telemetry.process().admin_requests.inc(CodeClass::of(response.status().as_u16()));
+    response
+}
+
+#[cfg(test)]
+mod tests;

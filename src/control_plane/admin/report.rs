@@ -1,0 +1,72 @@
+//! The upstreams as plain text, for a look with curl.
+//!
+//! In the spirit of the status page of lua-resty-upstream-healthcheck, and as easy to grep: a line for each backend that
+//! begins with its address and `up` or `DOWN`, then what one asks next.
+
+use std::fmt::Write as _;
+
+use axum::extract::State;
+
+use super::AdminState;
+use super::upstreams::{Now, available, word_for};
+use crate::control_plane::health::{Board, LastResult};
+use crate::telemetry::{BackendState, rfc3339};
+use crate::upstream::{Backend, Upstream};
+
+/// Answers `GET /check`.
+///
+/// ```text
+/// Upstream app: 2 of 3 available, balance round_robin
+///     127.0.0.1:5001 up    backend-1, since 2026-11-21T09:51:00.250Z, last check 0.3s ago: status 200
+///     127.0.0.1:5002 DOWN  backend-2, since 2026-11-21T09:58:31.003Z, last check 0.1s ago: connection refused
+/// ```
+pub(super) async fn check(State(state): State<AdminState>) -> String {
+    let now = Now::read();
+    let upstreams = (state.upstreams)();
+    if upstreams.is_empty() {
+        return "no upstream is configured\n".to_owned();
+    }
+    let reports = upstreams.iter().map(|upstream| report(upstream, &state.board, now));
+    reports.collect::<Vec<_>>().join("\n")
+}
+
+fn report(upstream: &Upstream, board: &Board, now: Now) -> String {
+    let mut text = format!(
+        "Upstream {}: {} of {} available, balance {}\n",
+        upstream.name,
+        available(upstream),
+        upstream.backends.len(),
+        word_for(upstream.balancer())
+    );
+    let width = upstream.backends.iter().map(|backend| backend.address.to_string().len()).max().unwrap_or(0);
+    for backend in &upstream.backends {
+        let last = board.last_result(&upstream.name, &backend.name);
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "    {:<width$} {}", backend.address, line(backend, last, now));
+    }
+    if upstream.fleet().is_fail_open() {
+        text.push_str("    nobody is available: all are tried\n");
+    }
+    text
+}
+
+fn line(backend: &Backend, last: Option<LastResult>, now: Now) -> String {
+    let availability = backend.availability();
+    let state = match availability.state() {
+        BackendState::Down => "DOWN".to_owned(),
+        state => state.to_string(),
+    };
+    let since = rfc3339(now.time_of(availability.since()));
+    let mut text = format!("{state:<5} {}, since {since}", backend.name);
+    match last {
+        Some(LastResult { words, at, .. }) => {
+            let ago = now.time.duration_since(at).unwrap_or_default().as_secs_f64();
+            let _ = write!(text, ", last check {ago:.1}s ago: {words}");
+        }
+        None => text.push_str(", not checked"),
+    }
+    if backend.is_suspect(now.instant) {
+        text.push_str(", suspect");
+    }
+    text
+}

@@ -1,0 +1,131 @@
+//! The server of the admin interface: accepts connections, bounds them, and ends them in good order.
+//!
+//! Our own loop around hyper instead of `axum::serve`, which has no limit on the number of connections and none on the
+//! time that a client takes over its request.
+
+use std::error::Error;
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+use super::{AdminState, router};
+
+/// What a client of the admin interface may take.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    /// Connections at a time; more wait in the listener's queue.
+    pub(super) connections: usize,
+    /// How long a connection may take to send the head of a request, its idle time before that included: longer than
+    /// the usual interval of scrapes, so that those keep their connection.
+    pub(super) head: Duration,
+    /// How long sent bytes may stay unacknowledged by a client that does not read.
+    pub(super) unread: Duration,
+    /// How long requests in progress may take after the shutdown began.
+    pub(super) farewell: Duration,
+}
+
+pub(super) const LIMITS: Limits = Limits {
+    connections: 256,
+    head: Duration::from_secs(20),
+    unread: Duration::from_secs(20),
+    farewell: Duration::from_secs(1),
+};
+
+/// The largest head of a request, in bytes.
+const HEAD_BYTES: usize = 16 * 1024;
+
+/// How long accepting pauses after it failed, as it does without file descriptors left.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Serves the admin interface on `listener` until `shutdown` completes, then lets requests in progress end.
+///
+/// Never fails: a connection that cannot be accepted or served is logged.
+///
+/// Cancel safe: dropping it closes the listener and all connections.
+pub async fn serve(listener: TcpListener, state: AdminState, shutdown: impl Future<Output = ()>) {
+    serve_within(LIMITS, listener, router(state), shutdown).await;
+}
+
+pub(super) async fn serve_within(
+    limits: Limits,
+    listener: TcpListener,
+    router: Router,
+    shutdown: impl Future<Output = ()>,
+) {
+    let mut shutdown = pin!(shutdown);
+    let places = Arc::new(Semaphore::new(limits.connections));
+    let (closing, _) = watch::channel(());
+    let mut connections = JoinSet::new();
+    loop {
+        let (stream, place) = tokio::select! {
+            () = &mut shutdown => break,
+            Some(_) = connections.join_next() => continue,
+            next = next_connection(&listener, &places) => next,
+        };
+        let (router, farewell) = (router.clone(), closing.subscribe());
+        connections.spawn(async move {
+            if let Err(error) = connection(limits, stream, router, farewell).await {
+                tracing::debug!(error, "admin connection ended early");
+            }
+            drop(place);
+        });
+    }
+    drop(listener);
+    drop(closing);
+    let all_ended = async { while connections.join_next().await.is_some() {} };
+    if timeout(limits.farewell, all_ended).await.is_err() {
+        tracing::info!("admin connections are cut at shutdown");
+    }
+}
+
+/// Waits for a place and for a connection to take it.
+///
+/// Cancel safe: no connection is accepted and then lost.
+async fn next_connection(
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+) -> (TcpStream, OwnedSemaphorePermit) {
+    let place = Arc::clone(places).acquire_owned().await.expect("invariant: the places are never closed");
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => return (stream, place),
+            Err(error) => {
+                tracing::warn!(%error, "admin connection could not be accepted");
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Serves one connection; when the sender of `closing` is gone, only to the end of the request that it is at.
+async fn connection(
+    limits: Limits,
+    stream: TcpStream,
+    router: Router,
+    mut closing: watch::Receiver<()>,
+) -> Result<(), Box<dyn Error + Send + Sync>> {
+    // hyper has no limit on the time that a client takes to read. The kernel's also counts a window that stays closed.
+    socket2::SockRef::from(&stream).set_tcp_user_timeout(Some(limits.unread))?;
+    stream.set_nodelay(true)?;
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.head)
+        .max_buf_size(HEAD_BYTES)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    let mut connection = pin!(connection);
+    tokio::select! {
+        ended = connection.as_mut() => return Ok(ended?),
+        _ = closing.changed() => connection.as_mut().graceful_shutdown(),
+    }
+    Ok(connection.await?)
+}

@@ -1,0 +1,76 @@
+//! The process's own status: whether it lives and takes traffic, its metrics, and the way to everything else.
+
+use std::fmt::Write as _;
+
+use axum::Json;
+use axum::extract::{Request, State};
+use axum::http::{StatusCode, Uri, header};
+use axum::response::{Html, IntoResponse, Response};
+use serde_json::json;
+
+use super::{ANSWERS, AdminState};
+use crate::telemetry::CONTENT_TYPE;
+
+/// A small page with links. No scripts, nothing from elsewhere.
+pub(super) async fn index() -> Html<String> {
+    let mut page = String::from(
+        "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<title>plimsoll</title>\n<h1>plimsoll</h1>\n<dl>\n",
+    );
+    for (path, about) in ANSWERS {
+        let name =
+            if path.contains('{') { path.to_owned() } else { format!("<a href=\"{path}\">{path}</a>") };
+        // Writing to a String cannot fail.
+        let _ = writeln!(page, "<dt>{name}</dt><dd>{about}</dd>");
+    }
+    page.push_str("</dl>\n</html>\n");
+    Html(page)
+}
+
+/// Says that the process lives: that this answer comes is all there is to say.
+pub(super) async fn live() -> &'static str {
+    "live\n"
+}
+
+/// Says whether new traffic should come here.
+pub(super) async fn ready(State(state): State<AdminState>) -> (StatusCode, &'static str) {
+    if state.telemetry.process().ready.get() == 1 {
+        (StatusCode::OK, "ready\n")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "not ready: starting or draining\n")
+    }
+}
+
+/// Renders the metrics, on a thread that may take its time: with many backends it takes milliseconds.
+pub(super) async fn metrics(State(state): State<AdminState>) -> Response {
+    match tokio::task::spawn_blocking(move || state.telemetry.render()).await {
+        Ok(text) => ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response(),
+        Err(error) => {
+            tracing::error!(%error, "metrics could not be rendered");
+            (StatusCode::INTERNAL_SERVER_ERROR, "the metrics could not be rendered\n").into_response()
+        }
+    }
+}
+
+/// Says what there is, to somebody who asked for something else.
+pub(super) async fn not_found(uri: Uri) -> Response {
+    complain(StatusCode::NOT_FOUND, &uri, "there is nothing at this path")
+}
+
+/// Says that a path cannot be asked this way; the router adds `Allow`.
+pub(super) async fn method_not_allowed(request: Request) -> Response {
+    complain(StatusCode::METHOD_NOT_ALLOWED, request.uri(), "this path only answers GET and HEAD")
+}
+
+/// Answers a wrong request in the form that its path promises: JSON below `/api/`, plain text elsewhere. Repeats
+/// nothing of the request, so that no link can put words into our mouth.
+pub(super) fn complain(status: StatusCode, uri: &Uri, error: &str) -> Response {
+    if uri.path().starts_with("/api/") {
+        let paths = ANSWERS.map(|(path, _)| path);
+        return (status, Json(json!({ "error": error, "paths": paths }))).into_response();
+    }
+    let mut text = format!("{error}; there is\n");
+    for (path, about) in ANSWERS {
+        let _ = writeln!(text, "    {path:<26} {about}");
+    }
+    (status, text).into_response()
+}

@@ -1,0 +1,349 @@
+//! What the admin interface promises, asked over real connections.
+
+use std::net::SocketAddr;
+use std::time::{Duration, SystemTime};
+
+use axum::http::{HeaderMap, StatusCode};
+use http_body_util::{BodyExt, Empty};
+use hyper::body::Bytes;
+use hyper_util::rt::TokioIo;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout};
+
+use super::server::{LIMITS, Limits, serve_within};
+use super::*;
+use crate::control_plane::health::{LastResult, PastTransition};
+use crate::telemetry::{BackendState, CheckResult, Label, TransitionCause, WorkerId};
+use crate::upstream::{
+    BackendSettings, Balancer, Event, ExchangeSettings, RetryRules, Thresholds, UpstreamSettings,
+    WhenNoneAvailable,
+};
+
+/// How long anything here may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A running admin interface with one upstream of two backends.
+struct Admin {
+    address: SocketAddr,
+    state: AdminState,
+    upstream: Arc<Upstream>,
+    shutdown: oneshot::Sender<()>,
+    server: JoinHandle<()>,
+}
+
+struct Answer {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: String,
+}
+
+impl Admin {
+    async fn start() -> Self {
+        Self::start_within(LIMITS).await
+    }
+
+    async fn start_within(limits: Limits) -> Self {
+        let telemetry = Telemetry::new(2);
+        let upstream = Arc::new(Upstream::new(settings(), None, &telemetry, Instant::now()));
+        let served = vec![Arc::clone(&upstream)];
+        let state = AdminState {
+            telemetry,
+            upstreams: Arc::new(move || served.clone()),
+            board: Arc::new(Board::default()),
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("a bound listener has an address");
+        let (shutdown, shut_down) = oneshot::channel();
+        let app = router(state.clone());
+        let server = tokio::spawn(async move {
+            serve_within(limits, listener, app, async { drop(shut_down.await) }).await;
+        });
+        Self { address, state, upstream, shutdown, server }
+    }
+
+    async fn ask(&self, method: &str, path: &str) -> Answer {
+        let stream = TcpStream::connect(self.address).await.expect("the admin interface listens");
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.expect("a handshake");
+        tokio::spawn(connection);
+        let request = hyper::Request::builder().method(method).uri(path).header("host", "admin");
+        let request = request.body(Empty::<Bytes>::new()).expect("a request");
+        let answer = timeout(PATIENCE, sender.send_request(request)).await.expect("in time");
+        let (head, body) = answer.expect("an answer").into_parts();
+        let body = body.collect().await.expect("a whole body").to_bytes();
+        let body = String::from_utf8(body.to_vec()).expect("all answers are text");
+        Answer { status: head.status, headers: head.headers, body }
+    }
+
+    async fn get(&self, path: &str) -> Answer {
+        self.ask("GET", path).await
+    }
+
+    async fn get_json(&self, path: &str) -> Value {
+        serde_json::from_str(&self.get(path).await.body).expect("JSON")
+    }
+}
+
+fn settings() -> UpstreamSettings {
+    UpstreamSettings {
+        name: "app".into(),
+        backends: (1..=2)
+            .map(|n| BackendSettings {
+                name: format!("backend-{n}").into(),
+                address: ([127, 0, 0, 1], 5000 + n).into(),
+                weight: u32::from(n),
+            })
+            .collect(),
+        balancer: Balancer::RoundRobin,
+        sticky: None,
+        checks: Some(Thresholds { rise: 1, fall: 1 }),
+        when_none_available: WhenNoneAvailable::TryAll,
+        retries: RetryRules::default(),
+        exchange: ExchangeSettings::default(),
+    }
+}
+
+#[tokio::test]
+async fn a_process_that_lives_says_so() {
+    let admin = Admin::start().await;
+    assert_eq!(admin.get("/live").await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_process_is_ready_only_while_it_takes_traffic() {
+    let admin = Admin::start().await;
+    assert_eq!(admin.get("/ready").await.status, StatusCode::SERVICE_UNAVAILABLE, "before it serves");
+    admin.state.telemetry.process().ready.set(1);
+    assert_eq!(admin.get("/ready").await.status, StatusCode::OK);
+    admin.state.telemetry.process().ready.set(0);
+    assert_eq!(admin.get("/ready").await.status, StatusCode::SERVICE_UNAVAILABLE, "while it drains");
+}
+
+#[tokio::test]
+async fn metrics_have_the_content_type_that_prometheus_asks_for() {
+    let admin = Admin::start().await;
+    let answer = admin.get("/metrics").await;
+    assert_eq!(answer.headers["content-type"], "text/plain; version=0.0.4; charset=utf-8");
+    let line = r#"plimsoll_backend_up{upstream="app",backend="backend-1"} 1"#;
+    assert!(answer.body.contains(line), "{}", answer.body);
+}
+
+#[tokio::test]
+async fn an_upstream_is_told_with_all_that_is_known_of_its_backends() {
+    let admin = Admin::start().await;
+    let [first, second] = &*admin.upstream.backends else { panic!("two backends") };
+    admin.upstream.observe(first, Event::CheckFailed, Instant::now()).expect("the first check decides");
+    let last = LastResult {
+        result: CheckResult::FailConnect,
+        words: "connection refused".into(),
+        at: SystemTime::UNIX_EPOCH,
+        took: Duration::from_micros(250),
+    };
+    admin.state.board.set_result("app", "backend-1", last);
+    first.series.checks.inc(CheckResult::FailConnect);
+    second.series.shard(WorkerId(0)).requests.inc(200);
+    second.series.shard(WorkerId(1)).requests.inc(404);
+    let _in_flight = second.begin_exchange();
+
+    let mut answer = admin.get_json("/api/v1/upstreams/app").await;
+    assert_eq!(answer, admin.get_json("/api/v1/upstreams").await["upstreams"][0]);
+    for backend in answer["backends"].as_array_mut().expect("backends") {
+        let since = backend.as_object_mut().expect("an object").remove("since").expect("since");
+        assert!(since.as_str().is_some_and(|since| since.ends_with('Z') && since.len() == 24), "{since}");
+    }
+    let none = json!({ "pass": 0, "fail_connect": 0, "fail_timeout": 0, "fail_status": 0, "fail_body": 0,
+        "fail_protocol": 0 });
+    let mut one = none.clone();
+    one["fail_connect"] = 1.into();
+    let down = json!({
+        "name": "backend-1", "address": "127.0.0.1:5001", "state": "down",
+        "weight": 1, "effective_weight": 0.0, "share": 0.0, "in_flight": 0, "suspect": false, "requests_total": 0,
+        "last_check": { "result": "fail_connect", "words": "connection refused", "at": "1970-01-01T00:00:00.000Z",
+            "duration_seconds": 0.00025 },
+        "checks": one,
+    });
+    let up = json!({
+        "name": "backend-2", "address": "127.0.0.1:5002", "state": "up",
+        "weight": 2, "effective_weight": 2.0, "share": 1.0, "in_flight": 1, "suspect": false, "requests_total": 2,
+        "last_check": null, "checks": none,
+    });
+    let expected = json!({ "name": "app", "balance": "round_robin", "configured": 2, "available": 1,
+        "fail_open": false, "backends": [down, up] });
+    assert_eq!(answer, expected);
+}
+
+#[tokio::test]
+async fn a_suspect_backend_is_shown_as_one() {
+    let admin = Admin::start().await;
+    admin.upstream.observe(&admin.upstream.backends[1], Event::ConnectFailed, Instant::now());
+    let answer = admin.get_json("/api/v1/upstreams/app").await;
+    assert_eq!(answer["backends"][0]["suspect"], false);
+    assert_eq!(answer["backends"][1]["suspect"], true);
+    assert!(admin.get("/check").await.body.contains(", suspect\n"));
+}
+
+#[tokio::test]
+async fn transitions_are_told_in_order() {
+    let admin = Admin::start().await;
+    assert_eq!(admin.get_json("/api/v1/transitions").await, json!({ "transitions": [] }));
+    admin.state.board.add_transition(PastTransition {
+        at: SystemTime::UNIX_EPOCH,
+        upstream: "app".into(),
+        backend: "backend-1".into(),
+        from: BackendState::Up,
+        to: BackendState::Down,
+        cause: TransitionCause::Check,
+        words: "connection refused".into(),
+    });
+    let told = json!({ "at": "1970-01-01T00:00:00.000Z", "upstream": "app", "backend": "backend-1",
+        "from": "up", "to": "down", "cause": "check", "words": "connection refused" });
+    assert_eq!(admin.get_json("/api/v1/transitions").await, json!({ "transitions": [told] }));
+}
+
+#[tokio::test]
+async fn the_report_has_a_line_for_each_backend_that_begins_with_address_and_state() {
+    let admin = Admin::start().await;
+    let backend = &admin.upstream.backends[0];
+    admin.upstream.observe(backend, Event::CheckFailed, Instant::now());
+    let report = admin.get("/check").await.body;
+    let lines: Vec<&str> = report.lines().collect();
+    assert_eq!(lines[0], "Upstream app: 1 of 2 available, balance round_robin");
+    assert!(lines[1].starts_with("    127.0.0.1:5001 DOWN  backend-1, since "), "{report}");
+    assert!(lines[2].starts_with("    127.0.0.1:5002 up    backend-2, since "), "{report}");
+    assert!(lines[2].ends_with(", not checked"), "{report}");
+    assert_eq!(lines.len(), 3);
+}
+
+#[tokio::test]
+async fn the_report_says_when_all_are_tried_because_nobody_is_available() {
+    let admin = Admin::start().await;
+    for backend in &admin.upstream.backends {
+        admin.upstream.observe(backend, Event::CheckFailed, Instant::now());
+    }
+    assert!(admin.get("/check").await.body.ends_with("    nobody is available: all are tried\n"));
+    assert_eq!(admin.get_json("/api/v1/upstreams/app").await["fail_open"], true);
+}
+
+#[tokio::test]
+async fn whoever_asks_for_what_is_not_there_is_told_what_is() {
+    let admin = Admin::start().await;
+    let text = admin.get("/metric").await;
+    assert_eq!(text.status, StatusCode::NOT_FOUND);
+    assert!(text.body.contains("/metrics"), "{}", text.body);
+    for path in ["/api/v1/upstreams/nobody", "/api/v2", "/api/v1/upstreams/%ff", "/api/v1/upstreams/%00"] {
+        let answer = admin.get(path).await;
+        assert!(answer.status.is_client_error(), "{path}: {}", answer.status);
+    }
+    let told = admin.get_json("/api/v1/upstreams/nobody").await;
+    assert!(
+        told["paths"].as_array().is_some_and(|paths| paths.contains(&"/api/v1/upstreams".into())),
+        "{told}"
+    );
+}
+
+#[tokio::test]
+async fn everything_on_the_list_is_there() {
+    let admin = Admin::start().await;
+    admin.state.telemetry.process().ready.set(1);
+    let index = admin.get("/").await.body;
+    for (path, _) in ANSWERS {
+        assert!(index.contains(path), "{path} on the page");
+        let answer = admin.get(&path.replace("{name}", "app")).await;
+        assert_eq!(answer.status, StatusCode::OK, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_method_is_told_the_right_ones() {
+    let admin = Admin::start().await;
+    for method in ["POST", "PUT", "DELETE", "BREW"] {
+        let answer = admin.ask(method, "/api/v1/upstreams").await;
+        assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED, "{method}");
+        assert_eq!(answer.headers["allow"], "GET,HEAD", "{method}");
+    }
+}
+
+#[tokio::test]
+async fn head_answers_as_get_does_without_the_body() {
+    let admin = Admin::start().await;
+    for path in ["/live", "/check", "/api/v1/upstreams"] {
+        let (get, head) = (admin.get(path).await, admin.ask("HEAD", path).await);
+        assert_eq!((head.status, &head.headers["content-type"]), (get.status, &get.headers["content-type"]));
+        assert_eq!(head.body, "");
+    }
+}
+
+#[tokio::test]
+async fn requests_are_counted_by_the_class_of_their_answer() {
+    let admin = Admin::start().await;
+    for path in ["/live", "/live", "/nothing", "/ready"] {
+        admin.get(path).await;
+    }
+    let counted =
+        CodeClass::ALL.iter().map(|class| admin.state.telemetry.process().admin_requests.get(*class));
+    assert_eq!(counted.collect::<Vec<_>>(), [0, 2, 0, 1, 1]);
+}
+
+#[tokio::test]
+async fn a_client_that_never_finishes_its_request_loses_its_place_to_the_next() {
+    let limits = Limits { connections: 1, head: Duration::from_millis(100), ..LIMITS };
+    let admin = Admin::start_within(limits).await;
+    let mut silent = TcpStream::connect(admin.address).await.expect("a connection");
+    let mut slow = TcpStream::connect(admin.address).await.expect("a connection");
+    slow.write_all(b"GET /live HTTP/1.1\r\nhost:").await.expect("a part of a head");
+    assert_eq!(admin.get("/live").await.status, StatusCode::OK, "after both have lost their places");
+    for client in [&mut silent, &mut slow] {
+        let mut rest = Vec::new();
+        // Closed or reset; never left open.
+        drop(timeout(PATIENCE, client.read_to_end(&mut rest)).await.expect("the connection ends"));
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_never_reads_its_answers_loses_its_place_to_the_next() {
+    let limits = Limits { connections: 1, unread: Duration::from_millis(100), ..LIMITS };
+    let admin = Admin::start_within(limits).await;
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.set_recv_buffer_size(4096).expect("a small buffer");
+    let mut deaf = socket.connect(admin.address).await.expect("a connection");
+    // More than all buffers on the way hold. The write ends with the connection, or stays stuck as long as it lasts.
+    let asking = tokio::spawn(async move {
+        while deaf.write_all(b"GET /metrics HTTP/1.1\r\nhost: admin\r\n\r\n").await.is_ok() {}
+    });
+    assert_eq!(admin.get("/live").await.status, StatusCode::OK);
+    timeout(PATIENCE, asking).await.expect("the connection ends").expect("without a panic");
+}
+
+#[tokio::test]
+async fn garbage_is_refused_and_the_next_request_answered() {
+    let admin = Admin::start().await;
+    let long = format!("GET /{} HTTP/1.1\r\n\r\n", "x".repeat(100_000));
+    for garbage in
+        [b"\x16\x03\x01\x02\x00\x01\x00".as_slice(), b"GET\r\n\r\n", b"\0\0\0\0\r\n\r\n", long.as_bytes()]
+    {
+        let mut client = TcpStream::connect(admin.address).await.expect("a connection");
+        drop(client.write_all(garbage).await);
+        drop(client.shutdown().await);
+        let mut answer = Vec::new();
+        drop(timeout(PATIENCE, client.read_to_end(&mut answer)).await.expect("the connection ends"));
+        let refused = answer.is_empty() || answer.starts_with(b"HTTP/1.1 4");
+        assert!(refused, "{}", String::from_utf8_lossy(&answer));
+    }
+    assert_eq!(admin.get("/live").await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn the_server_ends_when_told_to_even_while_clients_stay_connected() {
+    let limits = Limits { farewell: Duration::from_millis(100), ..LIMITS };
+    let admin = Admin::start_within(limits).await;
+    let mut slow = TcpStream::connect(admin.address).await.expect("a connection");
+    slow.write_all(b"GET /live HTTP/1.1\r\nhost:").await.expect("a part of a head");
+    admin.shutdown.send(()).expect("the server waits for this");
+    timeout(PATIENCE, admin.server).await.expect("in time").expect("without a panic");
+    let refused = TcpStream::connect(admin.address).await;
+    assert!(refused.is_err(), "nobody listens any more");
+}

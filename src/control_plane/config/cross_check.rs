@@ -1,0 +1,305 @@
+//! Checks what concerns several sections: names that are referred to, addresses that meet, routes never reached.
+//!
+//! It works on what was decoded and looks up places in the tree, so that [`Config`](super::Config) itself stays
+//! plain data.
+
+use std::collections::HashSet;
+use std::hash::Hash;
+use std::net::SocketAddr;
+
+use super::Config;
+use super::listener::ListenerConfig;
+use super::report::{Place, Problems};
+use super::route::{RouteAction, RouteConfig};
+use super::section::suggestion;
+use super::tree::{Content, Node};
+use super::upstream::UpstreamConfig;
+use super::upstream::balance::{SameSite, StickyConfig};
+use super::upstream::health::HealthCheck;
+use super::value::text::Name;
+
+/// The decoded configuration with its file, while it is checked.
+pub(super) struct CrossCheck<'a> {
+    pub(super) config: &'a Config,
+    pub(super) root: &'a Node,
+    pub(super) problems: &'a Problems,
+}
+
+impl CrossCheck<'_> {
+    /// Notes everything that does not fit together. What is only doubtful is looked at when all else is well, since
+    /// a mistake elsewhere would cast doubt on much that is right.
+    pub(super) fn run(&self) {
+        self.sections_exist();
+        self.addresses_differ();
+        self.config.upstreams.iter().for_each(|upstream| self.backends_differ(upstream));
+        let routes = || self.config.routes.iter().enumerate();
+        routes().for_each(|(index, route)| self.references_exist(index, route));
+        self.route_names_differ();
+        if !self.problems.has_errors() {
+            self.nobody_is_let_in();
+            self.config.listeners.iter().for_each(|listener| self.listener_can_work(listener));
+            self.config.upstreams.iter().for_each(|upstream| self.upstream_can_work(upstream));
+            routes().for_each(|(index, route)| self.is_reached(index, route));
+            self.everything_is_used();
+        }
+    }
+
+    fn sections_exist(&self) {
+        for (section, example) in [
+            ("listeners", "listeners: {web: {address: 127.0.0.1:8080}}"),
+            ("upstreams", "upstreams: {app: {backends: [127.0.0.1:5001]}}"),
+        ] {
+            let entry = self.root.entry(section);
+            let none = match entry.map(|entry| &entry.value.content) {
+                None | Some(Content::Null) => true,
+                Some(Content::Map(entries)) => entries.is_empty(),
+                Some(_) => false,
+            };
+            let others_answer = section == "upstreams" && self.root.get("routes").is_some();
+            if none && !others_answer {
+                let place = entry.map_or(Place::default(), |entry| entry.place);
+                let one = section.trim_end_matches('s');
+                self.error(place, format!("there is no {one}"), format!("add one, for example `{example}`"));
+            }
+        }
+    }
+
+    fn addresses_differ(&self) {
+        let listeners = &self.config.listeners;
+        for (index, listener) in listeners.iter().enumerate() {
+            let place = self.value(&["listeners", listener.name.as_str(), "address"]);
+            for earlier in &listeners[..index] {
+                if meet(earlier.address, listener.address) {
+                    let (name, address) = (&earlier.name, earlier.address);
+                    let message = format!("the listener `{name}` already listens on {address}");
+                    self.error(place, message, "give each listener a port of its own");
+                }
+            }
+            let admin = self.config.admin.address;
+            if meet(admin, listener.address) {
+                let message = format!("the admin server already listens on {admin}");
+                self.error(place, message, "admin never shares an address with traffic; move one of the two");
+            }
+        }
+    }
+
+    fn nobody_is_let_in(&self) {
+        let address = self.config.admin.address;
+        if !address.ip().is_loopback() {
+            self.problems.warning(
+                self.value(&["admin", "address"]),
+                format!("the admin server on {address} can be reached from outside this machine"),
+                "whoever reaches it can change what runs; listen on 127.0.0.1, or keep others out by a firewall",
+            );
+        }
+        for listener in &self.config.listeners {
+            let everybody = listener.forwarded.trust.iter().find(|range| range.prefix_len() == 0);
+            if let Some(range) = everybody {
+                self.problems.warning(
+                    self.value(&["listeners", listener.name.as_str(), "forwarded", "trust"]),
+                    format!("{range} believes every client what it says about its own address"),
+                    "name the ranges of the proxies in front of this one",
+                );
+            }
+        }
+    }
+
+    fn backends_differ(&self, upstream: &UpstreamConfig) {
+        let place = self.value(&["upstreams", upstream.name.as_str(), "backends"]);
+        let of = |index: usize| self.backend_place(upstream, index).unwrap_or(place);
+        for (index, name) in repeats(upstream.backends.iter().map(|backend| &backend.name)) {
+            let message = format!("two backends of `{}` are called `{name}`", upstream.name);
+            let hint = "an unnamed backend is called `backend-N` by its position; rename one";
+            self.error(of(index), message, hint);
+        }
+        for (index, address) in repeats(upstream.backends.iter().map(|backend| &backend.address)) {
+            let message = format!("two backends of `{}` have the address {address}", upstream.name);
+            self.error(of(index), message, "remove one; to send it more work, give it a `weight`");
+        }
+    }
+
+    fn upstream_can_work(&self, upstream: &UpstreamConfig) {
+        let place = self.value(&["upstreams", upstream.name.as_str(), "backends"]);
+        if upstream.backends.iter().all(|backend| backend.weight == 0) {
+            let message = format!("no backend of `{}` takes work: every weight is 0", upstream.name);
+            self.problems.warning(place, message, "give at least one backend a weight above 0");
+        }
+        let path =
+            |rest: [&'static str; 2]| self.value(&["upstreams", upstream.name.as_str(), rest[0], rest[1]]);
+        let health = &upstream.health;
+        if health.check != HealthCheck::Off && health.timeout > health.interval {
+            self.problems.warning(
+                path(["health", "timeout"]),
+                format!("a check may take {:?} but is due every {:?}", health.timeout, health.interval),
+                "make `timeout` shorter than `interval`",
+            );
+        }
+        let insecure = |sticky: &&StickyConfig| sticky.same_site == SameSite::None && !sticky.secure;
+        if upstream.sticky.as_ref().filter(insecure).is_some() {
+            self.problems.warning(
+                path(["sticky", "same_site"]),
+                "browsers drop a cookie that is `same_site: none` but not `secure`",
+                "add `secure: true`, or write `same_site: lax`",
+            );
+        }
+        let timeouts = &upstream.timeouts;
+        if timeouts.connect > timeouts.response {
+            self.problems.warning(
+                path(["timeouts", "connect"]),
+                format!(
+                    "connecting may take {:?}, the whole answer only {:?}",
+                    timeouts.connect, timeouts.response
+                ),
+                "make `connect` shorter than `response`",
+            );
+        }
+    }
+
+    fn listener_can_work(&self, listener: &ListenerConfig) {
+        if listener.limits.target > listener.limits.head {
+            self.problems.warning(
+                self.value(&["listeners", listener.name.as_str(), "limits", "target"]),
+                "the target may be longer than the whole head that it is a part of",
+                "make `target` smaller than `head`",
+            );
+        }
+    }
+
+    /// A reference is held against the keys of the file, not against what could be decoded, so that a mistake within
+    /// an upstream is not reported a second time at each route to it.
+    fn references_exist(&self, index: usize, route: &RouteConfig) {
+        let known = |section: &str| {
+            self.root
+                .get(section)
+                .map(|node| node.entries().iter().map(|entry| entry.key.as_str()).collect::<Vec<_>>())
+        };
+        let mut referred: Vec<_> =
+            route.listeners.iter().map(|name| ("listener", "listeners", name)).collect();
+        if let RouteAction::Upstream(name) = &route.action {
+            referred.push(("upstream", "upstreams", name));
+        }
+        for (key, section, name) in referred {
+            let known = known(section).unwrap_or_default();
+            if !known.contains(&name.as_str()) {
+                let place = self.route_value(index, key, name);
+                self.error(place, format!("there is no {key} `{name}`"), suggestion(name.as_str(), &known));
+            }
+        }
+    }
+
+    fn is_reached(&self, index: usize, route: &RouteConfig) {
+        let covers = |earlier: &&RouteConfig| {
+            let listeners = earlier.listeners.is_empty()
+                || (!route.listeners.is_empty()
+                    && route.listeners.iter().all(|name| earlier.listeners.contains(name)));
+            listeners && (earlier.matcher.is_catch_all() || earlier.matcher == route.matcher)
+        };
+        if let Some(earlier) = self.config.routes[..index].iter().find(covers) {
+            let message = format!(
+                "the route `{}` is never reached: `{}` above it takes its requests",
+                route.name, earlier.name
+            );
+            self.problems.warning(
+                self.route_value(index, "name", &route.name),
+                message,
+                "the first route that matches decides; move this one up",
+            );
+        }
+    }
+
+    fn route_names_differ(&self) {
+        for (index, name) in repeats(self.config.routes.iter().map(|route| &route.name)) {
+            let hint = "an unnamed route is called `route-N` by its position; rename one";
+            self.error(
+                self.route_value(index, "name", name),
+                format!("two routes are called `{name}`"),
+                hint,
+            );
+        }
+    }
+
+    fn everything_is_used(&self) {
+        let routes = &self.config.routes;
+        for upstream in &self.config.upstreams {
+            let used =
+                routes.iter().any(|route| route.action == RouteAction::Upstream(upstream.name.clone()));
+            if !used && self.root.get("routes").is_some() {
+                let message = format!("no route leads to the upstream `{}`", upstream.name);
+                self.problems.warning(
+                    self.key(&["upstreams", upstream.name.as_str()]),
+                    message,
+                    "add a route, or remove it",
+                );
+            }
+        }
+        for listener in &self.config.listeners {
+            let used = routes.iter().any(|r| r.listeners.is_empty() || r.listeners.contains(&listener.name));
+            if !used && !routes.is_empty() {
+                let message = format!("no route takes requests of the listener `{}`", listener.name);
+                self.problems.warning(
+                    self.key(&["listeners", listener.name.as_str()]),
+                    message,
+                    "add a route, or remove it",
+                );
+            }
+        }
+    }
+
+    fn error(&self, place: Place, message: impl Into<String>, hint: impl Into<String>) {
+        self.problems.error(place, message, Some(hint.into()));
+    }
+
+    /// Where a value stands; where the deepest key above it stands if it is not given.
+    fn value(&self, path: &[&str]) -> Place {
+        let mut node = self.root;
+        let mut place = Place::default();
+        for key in path {
+            let Some(entry) = node.entry(key) else { return place };
+            place = entry.place;
+            node = &entry.value;
+        }
+        node.place
+    }
+
+    /// Where a key stands.
+    fn key(&self, path: &[&str]) -> Place {
+        let Some((last, above)) = path.split_last() else { return Place::default() };
+        let parent = above.iter().try_fold(self.root, |node, key| node.get(key));
+        parent.and_then(|node| node.entry(last)).map_or(Place::default(), |entry| entry.place)
+    }
+
+    /// Where a backend stands. None when some could not be decoded, since positions differ then.
+    fn backend_place(&self, upstream: &UpstreamConfig, index: usize) -> Option<Place> {
+        let backends = self.root.get("upstreams")?.get(upstream.name.as_str())?.get("backends")?.items();
+        (backends.len() == upstream.backends.len()).then(|| backends[index].place)
+    }
+
+    fn route_place(&self, index: usize) -> Place {
+        self.route_node(index).map_or(Place::default(), |node| node.place)
+    }
+
+    /// Where a route names something: the very item, if the key holds a list.
+    fn route_value(&self, index: usize, key: &str, name: &Name) -> Place {
+        let Some(value) = self.route_node(index).and_then(|node| node.get(key)) else {
+            return self.route_place(index);
+        };
+        let named = value.items().iter().find(|item| item.is(name.as_str()));
+        named.unwrap_or(value).place
+    }
+
+    fn route_node(&self, index: usize) -> Option<&Node> {
+        self.root.get("routes")?.items().get(index)
+    }
+}
+
+/// Whether two servers cannot both have their address. A port of 0 is a free one and meets nobody.
+fn meet(a: SocketAddr, b: SocketAddr) -> bool {
+    let everywhere = a.ip().is_unspecified() || b.ip().is_unspecified();
+    a.port() != 0 && a.port() == b.port() && (a.ip() == b.ip() || everywhere)
+}
+
+/// The values that are equal to an earlier one, with their positions.
+fn repeats<T: Eq + Hash + Copy>(values: impl Iterator<Item = T>) -> Vec<(usize, T)> {
+    let mut seen = HashSet::new();
+    values.enumerate().filter(|(_, value)| !seen.insert(*value)).collect()
+}

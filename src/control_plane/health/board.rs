@@ -1,0 +1,173 @@
+//! The board: what the last check of each backend said, and which transitions there were, for people to read.
+//!
+//! Metrics count results and transitions; the words that explain one ("status 500, expected 200-399") are no label
+//! value, so they are kept here.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use crate::telemetry::{BackendState, CheckResult, Label, TransitionCause};
+use crate::upstream::Transition;
+
+/// How many transitions are remembered; older ones are forgotten.
+const REMEMBERED: usize = 256;
+
+/// What the last check of a backend said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastResult {
+    /// The result as it was counted.
+    pub result: CheckResult,
+    /// The result for people, such as `connection refused`.
+    pub words: Box<str>,
+    /// When the check ended.
+    pub at: SystemTime,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// A change of a backend's state that happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PastTransition {
+    /// When.
+    pub at: SystemTime,
+    /// The upstream's name.
+    pub upstream: Box<str>,
+    /// The backend's name.
+    pub backend: Box<str>,
+    /// The state before.
+    pub from: BackendState,
+    /// The state after.
+    pub to: BackendState,
+    /// What brought it about.
+    pub cause: TransitionCause,
+    /// What was known of the backend then, for people.
+    pub words: Box<str>,
+}
+
+/// The last result of each backend's checks, and the latest transitions. Shared by those who check and those who ask.
+#[derive(Debug, Default)]
+pub struct Board {
+    results: Mutex<HashMap<Key, LastResult>>,
+    transitions: Mutex<VecDeque<PastTransition>>,
+}
+
+/// The names of an upstream and of a backend in it.
+type Key = (Box<str>, Box<str>);
+
+impl Board {
+    /// Returns what the last check of a backend said. None before the first, and when nobody checks it.
+    #[must_use]
+    pub fn last_result(&self, upstream: &str, backend: &str) -> Option<LastResult> {
+        lock(&self.results).get(&(upstream.into(), backend.into())).cloned()
+    }
+
+    /// Returns the latest transitions, oldest first; at most 256.
+    #[must_use]
+    pub fn transitions(&self) -> Vec<PastTransition> {
+        lock(&self.transitions).iter().cloned().collect()
+    }
+
+    /// Remembers a transition, of whatever cause.
+    pub(in super::super) fn add_transition(&self, transition: PastTransition) {
+        let mut transitions = lock(&self.transitions);
+        if transitions.len() == REMEMBERED {
+            transitions.pop_front();
+        }
+        transitions.push_back(transition);
+    }
+
+    /// Remembers a transition that has just happened, and writes it to the program's log. `words` say what is known.
+    pub fn announce(&self, upstream: &str, backend: &str, transition: Transition, words: &str) {
+        let Transition { from, to, cause, .. } = transition;
+        let (was, is, because) = (from.as_str(), to.as_str(), cause.as_str());
+        if to == BackendState::Up {
+            tracing::info!(
+                upstream,
+                backend,
+                from = was,
+                to = is,
+                cause = because,
+                words,
+                "backend changed state"
+            );
+        } else {
+            tracing::warn!(
+                upstream,
+                backend,
+                from = was,
+                to = is,
+                cause = because,
+                words,
+                "backend changed state"
+            );
+        }
+        self.add_transition(PastTransition {
+            at: SystemTime::now(),
+            upstream: upstream.into(),
+            backend: backend.into(),
+            from,
+            to,
+            cause,
+            words: words.into(),
+        });
+    }
+
+    /// Replaces what the last check of a backend said.
+    pub(in super::super) fn set_result(&self, upstream: &str, backend: &str, result: LastResult) {
+        lock(&self.results).insert((upstream.into(), backend.into()), result);
+    }
+
+    /// Forgets what the checks of a backend said, since nobody checks it any more.
+    pub(super) fn forget(&self, upstream: &str, backend: &str) {
+        lock(&self.results).remove(&(upstream.into(), backend.into()));
+    }
+}
+
+/// A panic elsewhere cannot leave half a result: each change is one call of the collection.
+fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
+    of.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn transition(second: u64) -> PastTransition {
+        PastTransition {
+            at: SystemTime::UNIX_EPOCH + Duration::from_secs(second),
+            upstream: "web".into(),
+            backend: "backend-1".into(),
+            from: BackendState::Up,
+            to: BackendState::Down,
+            cause: TransitionCause::Check,
+            words: "connection refused".into(),
+        }
+    }
+
+    #[test]
+    fn the_board_remembers_a_bounded_number_of_transitions_and_forgets_the_oldest() {
+        let board = Board::default();
+        (0..1000).for_each(|second| board.add_transition(transition(second)));
+        let kept = board.transitions();
+        assert_eq!(kept.len(), REMEMBERED);
+        assert_eq!((kept[0].clone(), kept[255].clone()), (transition(744), transition(999)));
+    }
+
+    #[test]
+    fn a_result_is_of_one_backend_of_one_upstream() {
+        let board = Board::default();
+        let result = LastResult {
+            result: CheckResult::Pass,
+            words: "status 200".into(),
+            at: SystemTime::UNIX_EPOCH,
+            took: Duration::from_millis(1),
+        };
+        board.set_result("web", "backend-1", result.clone());
+        assert_eq!(board.last_result("web", "backend-1"), Some(result));
+        assert_eq!(board.last_result("api", "backend-1"), None);
+        assert_eq!(board.last_result("web", "backend-2"), None);
+        board.forget("web", "backend-1");
+        assert_eq!(board.last_result("web", "backend-1"), None);
+    }
+}

@@ -1,0 +1,54 @@
+//! Opens a connection to a backend, within a patience.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+
+use crate::telemetry::AttemptOutcome;
+
+/// Why there is no connection to a backend.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The host answered that nobody listens.
+    #[error("connection refused")]
+    Refused,
+    /// The host did not answer within the patience.
+    #[error("no answer to the connection within {} ms", .0.as_millis())]
+    Timeout(Duration),
+    /// Anything else: no route, no local port, no descriptor.
+    #[error("connection failed: {0}")]
+    Other(#[source] io::Error),
+}
+
+impl ConnectError {
+    /// Returns the outcome that the attempt is counted as.
+    #[must_use]
+    pub fn outcome(&self) -> AttemptOutcome {
+        match self {
+            Self::Refused => AttemptOutcome::ConnectRefused,
+            Self::Timeout(_) => AttemptOutcome::ConnectTimeout,
+            Self::Other(_) => AttemptOutcome::ConnectError,
+        }
+    }
+}
+
+/// Connects to `address`. Cancel safe: a connection in the making is closed.
+///
+/// # Errors
+/// See [`ConnectError`].
+pub async fn connect(address: SocketAddr, patience: Duration) -> Result<TcpStream, ConnectError> {
+    let connecting = tokio::time::timeout(patience, TcpStream::connect(address));
+    let stream = match connecting.await {
+        Err(_elapsed) => return Err(ConnectError::Timeout(patience)),
+        Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            return Err(ConnectError::Refused);
+        }
+        Ok(Err(error)) => return Err(ConnectError::Other(error)),
+        Ok(Ok(stream)) => stream,
+    };
+    // A head leaves in one write; waiting for more to fill a segment would only delay it.
+    stream.set_nodelay(true).map_err(ConnectError::Other)?;
+    Ok(stream)
+}

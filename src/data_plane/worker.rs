@@ -1,0 +1,116 @@
+//! What the tasks of one worker share: buffers, idle connections, deadlines, the configuration, its part of the metrics.
+//!
+//! A worker is one thread. Nothing on the way of a request is locked, because nothing on it is shared with another.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use tokio::sync::Notify;
+
+use super::buffer::Buffers;
+use super::deadline::Deadlines;
+use super::pool::Pool;
+use super::snapshot::{Snapshot, SnapshotReader};
+use crate::telemetry::{AccessLog, Telemetry, WorkerId};
+
+/// What a worker shares with the rest of the process.
+#[derive(Debug, Clone)]
+pub struct Shared {
+    /// The published snapshot.
+    pub snapshot: Arc<ArcSwap<Snapshot>>,
+    /// All series.
+    pub telemetry: Arc<Telemetry>,
+    /// Where lines of the access log go.
+    pub access_log: Arc<ArcSwap<AccessLog>>,
+}
+
+/// The state that the tasks of one worker share.
+#[derive(Debug)]
+pub struct Worker {
+    /// Which worker this is.
+    pub id: WorkerId,
+    /// Free buffers.
+    pub buffers: Buffers,
+    /// Deadlines of all its connections.
+    pub deadlines: Rc<Deadlines>,
+    /// Idle connections to backends.
+    pub pool: Pool,
+    /// The configuration.
+    pub snapshot: SnapshotReader,
+    /// Randomness for balancing and request ids.
+    pub rng: RefCell<fastrand::Rng>,
+    /// What it shares with the rest of the process.
+    pub shared: Shared,
+    draining: Cell<bool>,
+    held: Cell<usize>,
+    released: Notify,
+}
+
+impl Worker {
+    /// Makes the state of one worker; it serves nothing yet.
+    #[must_use]
+    pub fn new(id: WorkerId, shared: Shared) -> Self {
+        Self {
+            id,
+            buffers: Buffers::default(),
+            deadlines: Rc::default(),
+            pool: Pool::new(id),
+            snapshot: SnapshotReader::new(Arc::clone(&shared.snapshot)),
+            rng: RefCell::new(fastrand::Rng::new()),
+            shared,
+            draining: Cell::new(false),
+            held: Cell::new(0),
+            released: Notify::new(),
+        }
+    }
+
+    /// Returns whether connections are to end after their exchange.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.draining.get()
+    }
+
+    /// Returns the access log.
+    #[must_use]
+    pub fn access_log(&self) -> arc_swap::Guard<Arc<AccessLog>> {
+        self.shared.access_log.load()
+    }
+
+    /// Keeps the worker from ending, for as long as the value lives.
+    #[must_use]
+    pub fn hold(self: &Rc<Self>) -> Hold {
+        self.held.set(self.held.get() + 1);
+        Hold { worker: Rc::clone(self) }
+    }
+
+    /// Ends idle connections now and the others after their exchange.
+    pub fn drain(&self) {
+        self.draining.set(true);
+        self.deadlines.wake_all();
+    }
+
+    /// Waits until nothing is [held](Worker::hold) any more. Cancel safe.
+    pub async fn let_go(&self) {
+        while self.held.get() > 0 {
+            self.released.notified().await;
+        }
+    }
+}
+
+/// Something that a worker must not end before: an open connection, a listener with connections in the kernel's queue.
+#[derive(Debug)]
+pub struct Hold {
+    worker: Rc<Worker>,
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        let left = self.worker.held.get() - 1;
+        self.worker.held.set(left);
+        if left == 0 {
+            self.worker.released.notify_one();
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! Where the numbers of each metric come from: one line per entry of the catalogue, in its order.
+
+use super::family::Family;
+use crate::telemetry::all_series::Live;
+use crate::telemetry::catalogue::{self as c, Metric};
+use crate::telemetry::histogram::{Histogram, HistogramTotal};
+use crate::telemetry::labels::{BackendState, Label, TransitionCause};
+use crate::telemetry::series::{BackendSeries, BackendShard, ListenerShard};
+use crate::telemetry::shards::PerWorker;
+use crate::telemetry::status::{StatusCounts, StatusTotal};
+
+/// Fills a family from the series that are alive.
+pub(super) type Sample = fn(&Live<'_>, &mut Family);
+
+/// The value of the labels `upstream` and `backend` where an exchange had none.
+const NONE: &str = "none";
+
+pub(super) static FAMILIES: &[(&Metric, Sample)] = &[
+    (&c::REQUESTS, requests),
+    (&c::REQUEST_DURATION, |live, family| backend_durations(live, family, |shard| &shard.request_duration)),
+    (&c::ADDED_DURATION, |live, family| {
+        for at in &live.listeners {
+            family.histogram(&[&at.listener], &added_up(at.shards(), |shard| &shard.added_duration));
+        }
+    }),
+    (&c::ROUTE_REQUESTS, |live, family| {
+        for at in &live.routes {
+            family.by_label(&[&at.route], |class| at.shards().sum(|shard| shard.requests.get(class)));
+        }
+    }),
+    (&c::REQUESTS_REFUSED, |live, family| {
+        for at in &live.listeners {
+            family.by_label(&[&at.listener], |reason| at.shards().sum(|shard| shard.refused.get(reason)));
+        }
+    }),
+    (&c::CLIENT_ABORTS, |live, family| listener_counts(live, family, |shard| shard.client_aborts.get())),
+    (&c::ATTEMPTS, |live, family| {
+        for at in &live.backends {
+            family.by_label(&name(at), |outcome| at.shards().sum(|shard| shard.attempts.get(outcome)));
+        }
+    }),
+    (&c::RESPONSE_WAIT, |live, family| backend_durations(live, family, |shard| &shard.response_wait)),
+    (&c::RETRIES, |live, family| {
+        for at in &live.backends {
+            family.by_label(&name(at), |reason| at.shards().sum(|shard| shard.retries.get(reason)));
+        }
+    }),
+    (&c::RESCUES, |live, family| backend_counts(live, family, |shard| shard.rescues.get())),
+    (&c::RETRIES_REFUSED, |live, family| {
+        for at in &live.upstreams {
+            family.by_label(&[&at.upstream], |reason| {
+                at.shards().sum(|shard| shard.retries_refused.get(reason))
+            });
+        }
+    }),
+    (&c::BACKEND_UP, |live, family| backend_values(live, family, |at| f64::from(u8::from(at.is_up())))),
+    (&c::BACKEND_STATE, |live, family| backend_values(live, family, |at| at.state().index() as f64)),
+    (&c::BACKEND_INFLIGHT, |live, family| backend_values(live, family, |at| at.inflight.get() as f64)),
+    (&c::BACKEND_WEIGHT, |live, family| backend_values(live, family, |at| at.weight.get())),
+    (&c::BACKEND_EFFECTIVE_WEIGHT, |live, family| {
+        backend_values(live, family, |at| at.effective_weight.get())
+    }),
+    (&c::BACKEND_TRANSITIONS, transitions),
+    (&c::BACKEND_LAST_TRANSITION, |live, family| {
+        backend_values(live, family, BackendSeries::last_transition_seconds);
+    }),
+    (&c::UPSTREAM_BACKENDS, |live, family| {
+        live.upstreams.iter().for_each(|at| family.number(&[&at.upstream], at.configured.get() as f64));
+    }),
+    (&c::UPSTREAM_AVAILABLE, |live, family| {
+        live.upstreams.iter().for_each(|at| family.number(&[&at.upstream], at.available.get() as f64));
+    }),
+    (&c::NONE_AVAILABLE, |live, family| {
+        live.upstreams
+            .iter()
+            .for_each(|at| family.by_label(&[&at.upstream], |choice| at.none_available.get(choice)));
+    }),
+    (&c::HEALTH_CHECKS, |live, family| {
+        live.backends.iter().for_each(|at| family.by_label(&name(at), |result| at.checks.get(result)));
+    }),
+    (&c::HEALTH_CHECK_DURATION, |live, family| {
+        for at in &live.backends {
+            let mut total = HistogramTotal::default();
+            at.check_duration.add_to(&mut total);
+            family.histogram(&name(at), &total);
+        }
+    }),
+    (&c::CONNECT_DURATION, |live, family| backend_durations(live, family, |shard| &shard.connect_duration)),
+    (&c::BACKEND_CONNECTIONS_OPENED, |live, family| {
+        backend_counts(live, family, |shard| shard.connections_opened.get());
+    }),
+    (&c::BACKEND_CONNECTIONS_REUSED, |live, family| {
+        backend_counts(live, family, |shard| shard.connections_reused.get());
+    }),
+    (&c::BACKEND_CONNECTIONS_STALE, |live, family| {
+        backend_counts(live, family, |shard| shard.connections_stale.get());
+    }),
+    (&c::BACKEND_CONNECTIONS_IDLE, |live, family| {
+        backend_values(live, family, |at| at.shards().sum(|shard| shard.connections_idle.get()) as f64);
+    }),
+    (&c::BACKEND_SENT_BYTES, |live, family| backend_counts(live, family, |shard| shard.sent_bytes.get())),
+    (&c::BACKEND_RECEIVED_BYTES, |live, family| {
+        backend_counts(live, family, |shard| shard.received_bytes.get())
+    }),
+    (&c::LISTENER_CONNECTIONS, |live, family| listener_counts(live, family, |shard| shard.connections.get())),
+    (&c::LISTENER_ACTIVE, |live, family| {
+        for at in &live.listeners {
+            family.number(&[&at.listener], at.shards().sum(|shard| shard.connections_active.get()) as f64);
+        }
+    }),
+    (&c::LISTENER_CONNECTIONS_REFUSED, |live, family| {
+        listener_counts(live, family, |shard| shard.connections_refused.get());
+    }),
+    (&c::LISTENER_ACCEPT_ERRORS, |live, family| {
+        for at in &live.listeners {
+            family
+                .by_label(&[&at.listener], |reason| at.shards().sum(|shard| shard.accept_errors.get(reason)));
+        }
+    }),
+    (&c::LISTENER_RECEIVED_BYTES, |live, family| {
+        listener_counts(live, family, |shard| shard.received_bytes.get());
+    }),
+    (&c::LISTENER_SENT_BYTES, |live, family| listener_counts(live, family, |shard| shard.sent_bytes.get())),
+    (&c::BUILD_INFO, |_, family| {
+        let profile = if cfg!(debug_assertions) { "debug" } else { "release" };
+        let target = [std::env::consts::ARCH, std::env::consts::OS].join("-");
+        family.number(&[env!("CARGO_PKG_VERSION"), profile, &target], 1.0);
+    }),
+    (&c::READY, |live, family| family.number(&[], live.process.ready.get() as f64)),
+    (&c::CONFIG_GENERATION, |live, family| family.number(&[], live.process.config_generation.get() as f64)),
+    (&c::CONFIG_RELOADS, |live, family| family.by_label(&[], |result| live.process.reloads(result))),
+    (&c::CONFIG_LAST_RELOAD, |live, family| family.number(&[], live.process.last_reload_seconds())),
+    (&c::CONFIG_LAST_RELOAD_OK, |live, family| {
+        family.number(&[], f64::from(u8::from(live.process.last_reload_ok())));
+    }),
+    (&c::WORKERS, |live, family| family.number(&[], live.process.worker_cpu_seconds().len() as f64)),
+    (&c::WORKER_CPU, |live, family| {
+        for (worker, seconds) in live.process.worker_cpu_seconds() {
+            family.number(&[&worker.0.to_string()], seconds);
+        }
+    }),
+    (&c::ADMIN_REQUESTS, |live, family| family.by_label(&[], |class| live.process.admin_requests.get(class))),
+    (&c::ACCESS_LOG_LINES, |live, family| family.count(&[], live.process.access_log_lines.get())),
+    (&c::ACCESS_LOG_DROPPED, |live, family| family.count(&[], live.process.access_log_dropped.get())),
+];
+
+/// Every answer belongs to exactly one of three places, so the sum over the family is the number of all answers.
+fn requests(live: &Live<'_>, family: &mut Family) {
+    for at in &live.backends {
+        family.by_code(&name(at), &codes(at.shards(), |shard| &shard.requests));
+    }
+    for at in &live.upstreams {
+        family.by_code(&[&at.upstream, NONE], &codes(at.shards(), |shard| &shard.requests_no_backend));
+    }
+    family.by_code(&[NONE, NONE], &codes(live.unrouted, |counts| counts));
+}
+
+/// The transitions that every backend has in its life exist from the start; the product of all states and causes would
+/// be mostly impossible ones.
+fn transitions(live: &Live<'_>, family: &mut Family) {
+    use {BackendState as State, TransitionCause as Cause};
+    let usual = [(State::Up, Cause::Check), (State::Down, Cause::Check)];
+    for at in &live.backends {
+        for state in State::ALL {
+            for cause in Cause::ALL {
+                let count = at.transitions(*state, *cause);
+                if count > 0 || usual.contains(&(*state, *cause)) {
+                    family.count(&[&at.upstream, &at.backend, state.as_str(), cause.as_str()], count);
+                }
+            }
+        }
+    }
+}
+
+fn name(at: &BackendSeries) -> [&str; 2] {
+    [&at.upstream, &at.backend]
+}
+
+fn backend_values(live: &Live<'_>, family: &mut Family, value: impl Fn(&BackendSeries) -> f64) {
+    live.backends.iter().for_each(|at| family.number(&name(at), value(at)));
+}
+
+fn backend_counts(live: &Live<'_>, family: &mut Family, count: impl Fn(&BackendShard) -> u64) {
+    live.backends.iter().for_each(|at| family.count(&name(at), at.shards().sum(&count)));
+}
+
+fn backend_durations(live: &Live<'_>, family: &mut Family, durations: impl Fn(&BackendShard) -> &Histogram) {
+    live.backends.iter().for_each(|at| family.histogram(&name(at), &added_up(at.shards(), &durations)));
+}
+
+fn listener_counts(live: &Live<'_>, family: &mut Family, count: impl Fn(&ListenerShard) -> u64) {
+    live.listeners.iter().for_each(|at| family.count(&[&at.listener], at.shards().sum(&count)));
+}
+
+fn added_up<T>(shards: &PerWorker<T>, histogram: impl Fn(&T) -> &Histogram) -> HistogramTotal {
+    let mut total = HistogramTotal::default();
+    shards.iter().for_each(|shard| histogram(shard).add_to(&mut total));
+    total
+}
+
+fn codes<T>(shards: &PerWorker<T>, counts: impl Fn(&T) -> &StatusCounts) -> StatusTotal {
+    let mut total = StatusTotal::default();
+    shards.iter().for_each(|shard| counts(shard).add_to(&mut total));
+    total
+}

@@ -1,0 +1,96 @@
+//! `monitoring/METRICS.md`: the catalogue as a page to read, written by the program so that it cannot fall behind.
+
+use std::fmt::Write;
+
+use super::catalogue::{self as c, ALL, Metric};
+use super::histogram::BOUNDS_NS;
+use super::labels::{
+    AcceptError, AttemptOutcome, BackendState, CheckResult, CodeClass, Label, NoneAvailable, RefusalReason,
+    ReloadResult, RetryReason, RetryRefusal, TransitionCause,
+};
+
+const INTRODUCTION: &str = "\
+# Metrics
+
+What `/metrics` on the admin address exports. This page is written from `src/telemetry/catalogue.rs` and
+`src/telemetry/labels.rs`; `just bless` writes it anew after a change there.
+
+- Every series of a configured backend, upstream, listener or route exists from the start with 0 and stays while it is
+  configured. Series with a `code` exist for the usual codes and appear for another one when it first occurs.
+- The sum over `plimsoll_requests_total` is the number of all answers. Where no backend was tried, `backend` is `none`;
+  where no upstream was chosen either, both are.
+- An answer that the balancer made itself after its attempts had failed is counted on the last backend tried.
+- A code without a series of its own is counted as its class (`4xx`). 499 stands for a client that left before its
+  answer had started.
+- Label values are fixed words or names from the configuration, never text from the network.
+- Words for what the balancer does not do yet are fixed already and not counted: the states `draining`, `slow_start` and
+  `ejected`; the causes `traffic`, `outlier`, `readmission`, `ramp` and `operator`; the reasons `status`, `budget`,
+  `deadline` and `overloaded`.
+";
+
+/// Writes the page.
+///
+/// ```
+/// let page = plimsoll::telemetry::metrics_md();
+/// assert!(page.contains("`plimsoll_requests_total`"));
+/// ```
+pub fn metrics_md() -> String {
+    let mut page = INTRODUCTION.to_owned();
+    let mut group = "";
+    for metric in ALL {
+        if metric.group != group {
+            group = metric.group;
+            push(
+                &mut page,
+                format_args!(
+                    "\n## {group}\n\n| metric | kind, unit | labels | what it says | read it when |\n|---|---|---|---|---|\n"
+                ),
+            );
+        }
+        let Metric { name, unit, help, read_it_when, .. } = metric;
+        let (kind, labels) = (metric.kind.as_str(), quoted(metric.labels));
+        push(&mut page, format_args!("| `{name}` | {kind}, {unit} | {labels} | {help} | {read_it_when} |\n"));
+    }
+    push(&mut page, format_args!("\n## Label values\n"));
+    values_of_labels(&mut page);
+    let bounds: Vec<_> = BOUNDS_NS.iter().map(|ns| (*ns as f64 / 1e9).to_string()).collect();
+    push(
+        &mut page,
+        format_args!(
+            "\n## Buckets\n\nEvery histogram has the same upper bounds, in seconds: {}. From 0.005 on these are \
+             OpenTelemetry's defaults for request durations.\n",
+            bounds.join(", ")
+        ),
+    );
+    page
+}
+
+fn values_of_labels(page: &mut String) {
+    values::<AttemptOutcome>(page, &c::ATTEMPTS);
+    values::<RetryReason>(page, &c::RETRIES);
+    values::<RetryRefusal>(page, &c::RETRIES_REFUSED);
+    values::<RefusalReason>(page, &c::REQUESTS_REFUSED);
+    values::<CodeClass>(page, &c::ROUTE_REQUESTS);
+    values::<BackendState>(page, &c::BACKEND_TRANSITIONS);
+    values::<TransitionCause>(page, &c::BACKEND_TRANSITIONS);
+    values::<NoneAvailable>(page, &c::NONE_AVAILABLE);
+    values::<CheckResult>(page, &c::HEALTH_CHECKS);
+    values::<AcceptError>(page, &c::LISTENER_ACCEPT_ERRORS);
+    values::<ReloadResult>(page, &c::CONFIG_RELOADS);
+}
+
+fn values<L: Label>(page: &mut String, metric: &Metric) {
+    debug_assert!(metric.labels.contains(&L::NAME), "{} has no label {}", metric.name, L::NAME);
+    push(page, format_args!("\n`{}` of `{}`:\n\n", L::NAME, metric.name));
+    for value in L::ALL {
+        push(page, format_args!("- `{}`: {}\n", value.as_str(), value.meaning()));
+    }
+}
+
+fn quoted(labels: &[&str]) -> String {
+    labels.iter().map(|label| format!("`{label}`")).collect::<Vec<_>>().join(", ")
+}
+
+fn push(page: &mut String, text: std::fmt::Arguments<'_>) {
+    page.write_fmt(text).expect("invariant: writing to a string cannot fail");
+}

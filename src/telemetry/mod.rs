@@ -1,0 +1,125 @@
+//! Telemetry: everything that the program tells about itself, in one place below all others.
+//!
+//! It knows nothing of exchanges, upstreams or configurations; those hold *series* and count in them.
+//!
+//! - [`catalogue`]: every metric once, with its help; exposition: where its numbers come from.
+//! - labels: the words that label values are made of.
+//! - cells, histogram, status, by_label: what is counted in; single-writer, without a lock or an allocation.
+//! - shards: one copy per worker, added up at scrape time.
+//! - access_log: one line per exchange; program_log: what the program says about itself, through `tracing`.
+//! - series: the cells of one backend, upstream, listener, route, and of the process.
+
+mod access_log;
+mod all_series;
+mod by_label;
+pub mod catalogue;
+mod cells;
+mod exposition;
+mod histogram;
+mod labels;
+mod metrics_md;
+mod program_log;
+mod roster;
+mod series;
+mod shards;
+mod status;
+mod timestamp;
+mod worker_threads;
+
+pub use access_log::{AccessLog, AccessLogError, Entry, LogTarget, Timings};
+pub use by_label::ByLabel;
+pub use cells::{Cell, Counter, FloatGauge, Gauge, LocalGauge, SharedCounter};
+pub use histogram::{BOUNDS_NS, Histogram, HistogramTotal};
+pub use labels::{
+    AcceptError, AttemptOutcome, BackendState, CheckResult, CodeClass, Label, NoneAvailable, RefusalReason,
+    ReloadResult, RetryReason, RetryRefusal, TransitionCause,
+};
+pub use metrics_md::metrics_md;
+pub use program_log::{LOG_VARIABLE, LogError, LogForm, start_log};
+pub use series::{
+    BackendSeries, BackendShard, ListenerSeries, ListenerShard, ProcessSeries, RouteSeries, RouteShard,
+    UpstreamSeries, UpstreamShard,
+};
+pub use shards::{Padded, PerWorker, WorkerId};
+pub use status::{StatusCounts, StatusTotal};
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use all_series::AllSeries;
+
+pub(crate) use timestamp::rfc3339;
+
+/// All series of the process; one per process, shared by `Arc`.
+#[derive(Debug)]
+pub struct Telemetry {
+    workers: usize,
+    series: Arc<AllSeries>,
+    registry: prometheus::Registry,
+}
+
+/// The Content-Type of [`Telemetry::render`]. Prometheus 3 refuses a scrape without one.
+pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+impl Telemetry {
+    /// Makes the telemetry of a process whose data plane has this many workers.
+    pub fn new(workers: usize) -> Arc<Self> {
+        let series = Arc::new(AllSeries::new(workers));
+        let registry = exposition::registry(Arc::clone(&series));
+        Arc::new(Self { workers, series, registry })
+    }
+
+    /// Returns the series of a backend: the same while anyone holds it, so that a reload continues its counts.
+    pub fn backend(&self, upstream: &str, backend: &str) -> Arc<BackendSeries> {
+        let make = |_: &_| BackendSeries::new(upstream, backend, self.workers);
+        self.series.backends.get_or_make((upstream.into(), backend.into()), make)
+    }
+
+    /// Lists the series of all backends that anyone holds, by upstream and name.
+    pub fn backends(&self) -> Vec<Arc<BackendSeries>> {
+        self.series.backends.live()
+    }
+
+    /// Returns the series of an upstream: the same while anyone holds it.
+    pub fn upstream(&self, upstream: &str) -> Arc<UpstreamSeries> {
+        self.series.upstreams.get_or_make(upstream.into(), |_| UpstreamSeries::new(upstream, self.workers))
+    }
+
+    /// Returns the series of a listener: the same while anyone holds it.
+    pub fn listener(&self, listener: &str) -> Arc<ListenerSeries> {
+        let make = |_: &_| ListenerSeries::new(listener, self.workers, Arc::clone(&self.series.unrouted));
+        self.series.listeners.get_or_make(listener.into(), make)
+    }
+
+    /// Returns the series of a route: the same while anyone holds it.
+    pub fn route(&self, route: &str) -> Arc<RouteSeries> {
+        self.series.routes.get_or_make(route.into(), |_| RouteSeries::new(route, self.workers))
+    }
+
+    /// Returns the series that exist once.
+    pub fn process(&self) -> &ProcessSeries {
+        &self.series.process
+    }
+
+    /// Renders everything for a scrape, as [`CONTENT_TYPE`] says; sorted, so that two renderings can be compared.
+    ///
+    /// Takes milliseconds with many backends and reads `/proc`: call it from the control plane's runtime, never from a
+    /// worker.
+    ///
+    /// ```
+    /// # use plimsoll::telemetry::{Telemetry, WorkerId};
+    /// let telemetry = Telemetry::new(1);
+    /// let backend = telemetry.backend("web", "backend-1");
+    /// backend.shard(WorkerId(0)).requests.inc(200);
+    /// let line = r#"plimsoll_requests_total{upstream="web",backend="backend-1",code="200"} 1"#;
+    /// assert!(telemetry.render().contains(line));
+    /// ```
+    pub fn render(&self) -> String {
+        exposition::render(&self.registry)
+    }
+}
+
+/// Returns a point in time as metrics show it; 0 for points before 1970.
+pub(crate) fn seconds_since_epoch(at: SystemTime) -> f64 {
+    at.duration_since(SystemTime::UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
+}

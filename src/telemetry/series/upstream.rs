@@ -1,0 +1,53 @@
+//! What is counted of one upstream as a whole.
+
+use crate::telemetry::by_label::ByLabel;
+use crate::telemetry::cells::{Gauge, SharedCounter};
+use crate::telemetry::labels::{NoneAvailable, RetryRefusal};
+use crate::telemetry::shards::{PerWorker, WorkerId};
+use crate::telemetry::status::StatusCounts;
+
+/// The series of one upstream.
+#[derive(Debug)]
+pub struct UpstreamSeries {
+    /// The upstream's name.
+    pub upstream: Box<str>,
+    /// Backends that may be picked now.
+    pub available: Gauge,
+    /// Backends that are configured.
+    pub configured: Gauge,
+    /// Picks that found no available backend, by what was done instead.
+    pub none_available: ByLabel<NoneAvailable, SharedCounter>,
+    shards: PerWorker<UpstreamShard>,
+}
+
+impl UpstreamSeries {
+    pub(crate) fn new(upstream: &str, workers: usize) -> Self {
+        Self {
+            upstream: upstream.into(),
+            available: Gauge::default(),
+            configured: Gauge::default(),
+            none_available: ByLabel::default(),
+            shards: PerWorker::new(workers),
+        }
+    }
+
+    /// Returns the cells that only this worker writes to.
+    pub fn shard(&self, worker: WorkerId) -> &UpstreamShard {
+        self.shards.of(worker)
+    }
+
+    /// Returns the cells of all workers.
+    pub fn shards(&self) -> &PerWorker<UpstreamShard> {
+        &self.shards
+    }
+}
+
+/// What one worker counts of one upstream.
+#[derive(Debug, Default)]
+pub struct UpstreamShard {
+    /// Final answers of exchanges that were routed to this upstream and tried on no backend at all; exported as
+    /// `plimsoll_requests_total{upstream="…",backend="none"}`.
+    pub requests_no_backend: StatusCounts,
+    /// Failed attempts that were the last, by what forbade another.
+    pub retries_refused: ByLabel<RetryRefusal>,
+}

@@ -1,0 +1,174 @@
+//! A backend: one server of an upstream, as both planes know it.
+//!
+//! It outlives the configuration that named it: a reload that leaves its name and address alone keeps the same
+//! [`Backend`], with its health, its exchanges in flight, its latency and its series. What belongs to a configuration
+//! alone (the balancer, the cookie) is kept in [`Upstream`](super::Upstream).
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::availability::Availability;
+use super::identity::BackendId;
+use super::latency::PeakLatency;
+use crate::telemetry::BackendSeries;
+
+/// How long a suspicion lasts that no check and no answer ends: the time after which live traffic tries again a
+/// backend that nobody checks.
+pub const SUSPICION_LASTS: Duration = Duration::from_secs(5);
+
+/// One server of an upstream.
+#[derive(Debug)]
+pub struct Backend {
+    /// The number under which workers keep their connections to it.
+    pub id: BackendId,
+    /// The name, unique in its upstream: the `backend` label.
+    pub name: Box<str>,
+    /// Where it answers.
+    pub address: SocketAddr,
+    /// What is counted of it. Exchanges in flight are counted here and nowhere else.
+    pub series: Arc<BackendSeries>,
+    /// How long its answers take, for the balancer that asks for it.
+    pub latency: PeakLatency,
+    weight: AtomicU32,
+    /// In milliseconds.
+    idle_timeout: AtomicU64,
+    retired: AtomicBool,
+    /// Milliseconds after `epoch` at which the suspicion ends; 0 for none.
+    suspect_until: AtomicU64,
+    suspected: Notify,
+    epoch: Instant,
+    availability: Mutex<Availability>,
+}
+
+impl Backend {
+    pub(super) fn new(
+        name: &str,
+        address: SocketAddr,
+        series: Arc<BackendSeries>,
+        availability: Availability,
+        now: Instant,
+    ) -> Self {
+        Self {
+            id: BackendId::take(),
+            name: name.into(),
+            address,
+            series,
+            latency: PeakLatency::new(now),
+            weight: AtomicU32::new(0),
+            idle_timeout: AtomicU64::new(0),
+            retired: AtomicBool::new(false),
+            suspect_until: AtomicU64::new(0),
+            suspected: Notify::new(),
+            epoch: now,
+            availability: Mutex::new(availability),
+        }
+    }
+
+    /// Returns the configured share of the work, relative to the other backends; 0 takes no new work.
+    #[must_use]
+    pub fn weight(&self) -> u32 {
+        self.weight.load(Relaxed)
+    }
+
+    /// Returns how long an unused connection to it is kept.
+    #[must_use]
+    pub fn idle_timeout(&self) -> Duration {
+        Duration::from_millis(self.idle_timeout.load(Relaxed))
+    }
+
+    /// Tells whether it has left the configuration: it finishes what it has, and its connections are not kept.
+    #[must_use]
+    pub fn is_retired(&self) -> bool {
+        self.retired.load(Relaxed)
+    }
+
+    /// Returns the number of exchanges that it has to answer now, over all workers.
+    #[must_use]
+    pub fn in_flight(&self) -> u64 {
+        u64::try_from(self.series.inflight.get()).unwrap_or(0)
+    }
+
+    /// Counts an exchange as in flight until the returned guard is dropped.
+    #[must_use = "the exchange is in flight as long as this lives"]
+    pub fn begin_exchange(&self) -> InFlight<'_> {
+        self.series.inflight.inc();
+        InFlight(self)
+    }
+
+    /// Returns a copy of the state and what led to it. For the control path: takes a lock.
+    #[must_use]
+    pub fn availability(&self) -> Availability {
+        *self.lock_availability()
+    }
+
+    /// Tells whether a connect failed on live traffic, so that others are preferred until the backend answers again.
+    #[must_use]
+    pub fn is_suspect(&self, now: Instant) -> bool {
+        match self.suspect_until.load(Relaxed) {
+            0 => false,
+            until => self.milliseconds(now) < until,
+        }
+    }
+
+    /// Waits until the backend becomes suspect, so that it can be checked now and not at the next tick.
+    ///
+    /// One waiter at a time. A suspicion that began before the call, and that nobody waited for, is reported at once.
+    ///
+    /// Cancel safe.
+    pub async fn suspected(&self) {
+        self.suspected.notified().await;
+    }
+
+    /// Makes the backend suspect, on all workers at once and without a lock.
+    pub(super) fn suspect(&self, now: Instant) {
+        let at = self.milliseconds(now);
+        let until = at + SUSPICION_LASTS.as_millis() as u64;
+        let before = self.suspect_until.swap(until, Relaxed);
+        if before <= at {
+            self.suspected.notify_one();
+        }
+    }
+
+    pub(super) fn end_suspicion(&self) {
+        // Nearly always there is none: a load leaves the cache line shared between the workers, a store would not.
+        if self.suspect_until.load(Relaxed) != 0 {
+            self.suspect_until.store(0, Relaxed);
+        }
+    }
+
+    /// Brings in what a configuration says about a backend that may be older than it.
+    pub(super) fn configure(&self, weight: u32, idle_timeout: Duration) {
+        self.retired.store(false, Relaxed);
+        self.idle_timeout.store(u64::try_from(idle_timeout.as_millis()).unwrap_or(u64::MAX), Relaxed);
+        self.weight.store(weight, Relaxed);
+        self.series.weight.set(f64::from(weight));
+    }
+
+    pub(super) fn retire(&self) {
+        self.retired.store(true, Relaxed);
+    }
+
+    pub(super) fn lock_availability(&self) -> MutexGuard<'_, Availability> {
+        self.availability.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Never 0, which stands for "no suspicion".
+    fn milliseconds(&self, now: Instant) -> u64 {
+        now.saturating_duration_since(self.epoch).as_millis() as u64 + 1
+    }
+}
+
+/// An exchange in flight on a backend; dropping it ends the count.
+#[derive(Debug)]
+pub struct InFlight<'a>(&'a Backend);
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.series.inflight.dec();
+    }
+}

@@ -1,0 +1,266 @@
+//! The model that both planes share: upstreams, their backends, and every decision about them.
+//!
+//! No I/O happens here. The data plane asks ([`Upstream::pick`], [`RetryRules::decide`]) and the control plane tells
+//! ([`Upstream::observe`]); what passes between them is an immutable [`Fleet`] that is swapped as a whole, and relaxed
+//! atomics. In reading order:
+//!
+//! - `backend`: one server; what outlives a reload.
+//! - `availability`: its state, moved by events.
+//! - `fleet`: who may be picked now.
+//! - [`balance`]: how one of them is picked, an algorithm to a file.
+//! - `pick`, `keys`, `sticky`: one backend for one attempt, what of the request may decide it.
+//! - `retry`: whether a failed attempt is followed by another.
+//!
+//! ```text
+//!              data plane (every worker)                    control plane
+//!   request ──▶ Upstream::pick ──reads──▶ Fleet ◀──swaps── Upstream::observe ◀── check results
+//!                   │                                            │
+//!                   ▼                                            ▼ Transition
+//!      Backend: in flight, latency, suspect               series, log, annotation
+//! ```
+
+mod availability;
+mod backend;
+pub mod balance;
+mod exchange;
+mod fleet;
+mod identity;
+mod keys;
+mod latency;
+mod pick;
+mod retry;
+mod stable_hash;
+mod sticky;
+
+pub use availability::{Availability, Event, Thresholds, Transition};
+pub use backend::{Backend, InFlight, SUSPICION_LASTS};
+pub use balance::Balancer;
+pub use exchange::{ExchangeSettings, HostHeader};
+pub use fleet::{Fleet, Standing, WhenNoneAvailable};
+pub use identity::BackendId;
+pub use keys::{HashKey, RequestKeys};
+pub use latency::{DECAY, PeakLatency};
+pub use pick::{Pick, PickReason, Tried};
+pub use retry::{Attempted, Decision, Failure, RetryRules, is_idempotent};
+pub use sticky::StickySettings;
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+use arc_swap::ArcSwap;
+use tokio::time::Instant;
+
+use crate::telemetry::{Telemetry, UpstreamSeries};
+use balance::Turn;
+use sticky::Sticky;
+
+/// What an upstream is made of.
+#[derive(Debug, Clone)]
+pub struct UpstreamSettings {
+    /// The name: the `upstream` label.
+    pub name: Box<str>,
+    /// The backends, in file order, each with its own name.
+    pub backends: Vec<BackendSettings>,
+    /// How a backend is picked.
+    pub balancer: Balancer,
+    /// Whether and how a client stays with a backend. None does not.
+    pub sticky: Option<StickySettings>,
+    /// How many checks change a verdict. None when nobody checks: then every backend is healthy.
+    pub checks: Option<Thresholds>,
+    /// What happens while no backend is available.
+    pub when_none_available: WhenNoneAvailable,
+    /// When a failed attempt is tried again.
+    pub retries: RetryRules,
+    /// How exchanges are conducted.
+    pub exchange: ExchangeSettings,
+}
+
+/// What a backend is made of.
+#[derive(Debug, Clone)]
+pub struct BackendSettings {
+    /// The name, unique in the upstream.
+    pub name: Box<str>,
+    /// Where it answers.
+    pub address: SocketAddr,
+    /// Its share of the work relative to the others. 0 takes no new work, except by a sticky cookie.
+    pub weight: u32,
+}
+
+/// A named group of interchangeable backends.
+#[derive(Debug)]
+pub struct Upstream {
+    /// The name: the `upstream` label.
+    pub name: Box<str>,
+    /// The backends, in file order.
+    pub backends: Box<[Arc<Backend>]>,
+    /// When a failed attempt is tried again.
+    pub retries: RetryRules,
+    /// How exchanges are conducted.
+    pub exchange: ExchangeSettings,
+    /// What is counted of it.
+    pub series: Arc<UpstreamSeries>,
+    balancer: Balancer,
+    when_none_available: WhenNoneAvailable,
+    sticky: Option<Sticky>,
+    turn: Turn,
+    fleet: ArcSwap<Fleet>,
+    /// Held while a fleet is built and swapped, so that the last one built has seen every transition.
+    publishing: Mutex<()>,
+}
+
+impl Upstream {
+    /// Makes an upstream. A backend that `previous` has, by name and address, is carried over as it is: its health, its
+    /// exchanges in flight and its series do not notice the reload. The others of `previous` are retired.
+    ///
+    /// Cannot fail, so that a reload does it last: what is carried over is configured anew at once.
+    #[must_use]
+    pub fn new(
+        settings: UpstreamSettings,
+        previous: Option<&Self>,
+        telemetry: &Telemetry,
+        now: Instant,
+    ) -> Self {
+        let backends: Box<[Arc<Backend>]> = settings
+            .backends
+            .iter()
+            .map(|backend| {
+                carry_over(previous, backend).unwrap_or_else(|| make(&settings, backend, telemetry, now))
+            })
+            .collect();
+        for (backend, from) in backends.iter().zip(&settings.backends) {
+            backend.configure(from.weight, settings.exchange.idle_timeout);
+        }
+        let replaced = previous.into_iter().flat_map(|previous| &previous.backends);
+        for backend in replaced.filter(|known| !backends.iter().any(|kept| Arc::ptr_eq(kept, known))) {
+            backend.retire();
+        }
+        let names = backends.iter().map(|backend| &*backend.name);
+        let sticky = settings.sticky.as_ref().map(|sticky| Sticky::new(sticky, &settings.name, names));
+        let upstream = Self {
+            fleet: ArcSwap::from_pointee(Fleet::new(
+                &backends,
+                &settings.balancer,
+                settings.when_none_available,
+                standing,
+            )),
+            series: telemetry.upstream(&settings.name),
+            name: settings.name,
+            backends,
+            retries: settings.retries,
+            exchange: settings.exchange,
+            balancer: settings.balancer,
+            when_none_available: settings.when_none_available,
+            sticky,
+            turn: Turn::default(),
+            publishing: Mutex::new(()),
+        };
+        upstream.adopt(settings.checks, now);
+        upstream
+    }
+
+    /// Takes note of what was learned about one of its backends. None when the backend's state stays what it was.
+    ///
+    /// The only place where a state changes: on a [`Transition`] the series are updated and another fleet is swapped
+    /// in. The caller logs it. What live traffic tells takes no lock.
+    pub fn observe(&self, backend: &Backend, event: Event, now: Instant) -> Option<Transition> {
+        match event {
+            Event::ConnectFailed => {
+                backend.suspect(now);
+                return None;
+            }
+            Event::Answered => {
+                backend.end_suspicion();
+                return None;
+            }
+            Event::CheckPassed | Event::ChecksEnded => backend.end_suspicion(),
+            Event::CheckFailed => {}
+        }
+        let transition = backend.lock_availability().apply(event, now);
+        if let Some(transition) = transition {
+            backend.series.record_transition(transition.to, transition.cause, SystemTime::now());
+        }
+        // Also without a transition of our own: around a reload, another upstream may have seen it.
+        if transition.is_some() || self.is_out_of_date(backend) {
+            self.publish();
+        }
+        transition
+    }
+
+    /// Retires all backends: the upstream has left the configuration.
+    pub fn retire(&self) {
+        self.backends.iter().for_each(|backend| backend.retire());
+    }
+
+    /// Returns the fleet of this moment.
+    #[must_use]
+    pub fn fleet(&self) -> Arc<Fleet> {
+        self.fleet.load_full()
+    }
+
+    /// Returns how a backend is picked.
+    #[must_use]
+    pub fn balancer(&self) -> &Balancer {
+        &self.balancer
+    }
+
+    /// Brings the backends in line with the settings, shows them, and publishes the first fleet.
+    fn adopt(&self, checks: Option<Thresholds>, now: Instant) {
+        for backend in &self.backends {
+            match checks {
+                Some(thresholds) => backend.lock_availability().set_thresholds(thresholds),
+                None => drop(self.observe(backend, Event::ChecksEnded, now)),
+            }
+            backend.series.show_state(backend.availability().state());
+        }
+        self.series.configured.set(self.backends.len() as i64);
+        self.publish();
+    }
+
+    fn is_out_of_date(&self, backend: &Backend) -> bool {
+        let fleet = self.fleet.load();
+        let position = self.backends.iter().position(|known| std::ptr::eq(&**known, backend));
+        position.is_some_and(|at| !fleet.is_fail_open() && fleet.accepts(at) != standing(backend).available)
+    }
+
+    /// Builds a fleet from the backends as they are, and swaps it in.
+    fn publish(&self) {
+        let _one_at_a_time = self.publishing.lock().unwrap_or_else(PoisonError::into_inner);
+        let fleet = Fleet::new(&self.backends, &self.balancer, self.when_none_available, standing);
+        for (at, backend) in self.backends.iter().enumerate() {
+            let weight = if fleet.accepts(at) { standing(backend).effective_weight } else { 0.0 };
+            backend.series.effective_weight.set(weight);
+        }
+        let available = if fleet.is_fail_open() { 0 } else { fleet.len() };
+        self.series.available.set(available as i64);
+        self.fleet.store(Arc::new(fleet));
+    }
+}
+
+/// What a backend counts for: its whole weight or nothing.
+fn standing(backend: &Backend) -> Standing {
+    Standing {
+        available: backend.availability().is_available(),
+        effective_weight: f64::from(backend.weight()),
+    }
+}
+
+fn carry_over(previous: Option<&Upstream>, wanted: &BackendSettings) -> Option<Arc<Backend>> {
+    let known = previous?.backends.iter();
+    known.into_iter().find(|known| known.name == wanted.name && known.address == wanted.address).cloned()
+}
+
+fn make(
+    upstream: &UpstreamSettings,
+    backend: &BackendSettings,
+    telemetry: &Telemetry,
+    now: Instant,
+) -> Arc<Backend> {
+    let thresholds = upstream.checks.unwrap_or(Thresholds { rise: 1, fall: 1 });
+    let series = telemetry.backend(&upstream.name, &backend.name);
+    let availability = Availability::new(thresholds, now);
+    Arc::new(Backend::new(&backend.name, backend.address, series, availability, now))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,203 @@
+//! A pick: one backend for one attempt, and why this one.
+//!
+//! Apart from the balancers because it is what they must not care about: backends that this exchange tried already,
+//! that are under suspicion, or that the client sticks to.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::backend::Backend;
+use super::balance::{Candidates, Draw};
+use super::fleet::Fleet;
+use super::keys::RequestKeys;
+use super::{Balancer, Upstream};
+use crate::telemetry::NoneAvailable;
+
+/// The backend for an attempt.
+///
+/// Borrowed from the upstream: no reference count is touched, which workers would otherwise have to share. An exchange
+/// holds its upstream as long as it lives, and with it the backend.
+#[derive(Debug, Clone, Copy)]
+pub struct Pick<'a> {
+    /// The backend.
+    pub backend: &'a Arc<Backend>,
+    /// Its position in [`Upstream::backends`](super::Upstream::backends), as [`Tried`] wants it.
+    pub index: usize,
+    /// Why this one.
+    pub reason: PickReason,
+    /// The `Set-Cookie` value that makes the client stay with this backend. None when it need not be told.
+    pub set_cookie: Option<&'a str>,
+}
+
+/// Why a backend was picked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PickReason {
+    /// The balancer chose it.
+    Balanced,
+    /// The client sticks to it.
+    Sticky,
+    /// Only suspect backends were left, and it is the balancer's choice among them.
+    OnlySuspects,
+    /// Every backend was tried already, and it is the balancer's choice for another try.
+    OnlyTried,
+    /// No backend is available, and all are tried.
+    FailOpen,
+}
+
+impl PickReason {
+    /// Returns the reason as logs show it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Balanced => "balanced",
+            Self::Sticky => "sticky",
+            Self::OnlySuspects => "only_suspects",
+            Self::OnlyTried => "only_tried",
+            Self::FailOpen => "fail_open",
+        }
+    }
+}
+
+/// The backends that an exchange has tried, by their position in the upstream. Allocates only once something failed.
+#[derive(Debug, Clone, Default)]
+pub struct Tried(Vec<usize>);
+
+impl Tried {
+    /// Nothing was tried yet.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    /// Notes that a backend was tried.
+    pub fn add(&mut self, backend: usize) {
+        if !self.contains(backend) {
+            self.0.push(backend);
+        }
+    }
+
+    /// Tells whether a backend was tried.
+    #[must_use]
+    pub fn contains(&self, backend: usize) -> bool {
+        self.0.contains(&backend)
+    }
+
+    /// Tells whether nothing was tried yet.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Forgets everything, for the next exchange.
+    pub fn clear(&mut self) {
+        self.0.clear();
+    }
+}
+
+impl Upstream {
+    /// Picks a backend for an attempt. None when none is available and the configuration refuses, or when no backend
+    /// has a weight.
+    ///
+    /// A backend that was tried is picked again only when every available one was, and a suspect one only when all
+    /// that are left are suspect. Does not count the exchange as in flight: see [`Backend::begin_exchange`].
+    ///
+    /// Never waits: no lock, no allocation.
+    pub fn pick<'a>(
+        &'a self,
+        request: &impl RequestKeys,
+        tried: &Tried,
+        rng: &mut fastrand::Rng,
+        now: Instant,
+    ) -> Option<Pick<'a>> {
+        let fleet = self.fleet.load();
+        if let Some(stuck) = self.pick_stuck(&fleet, request, tried, now) {
+            return Some(stuck);
+        }
+        let key = match &self.balancer {
+            Balancer::ConsistentHash { key, .. } => key.of(request),
+            _ => None,
+        };
+        let all = [
+            (PickReason::Balanced, Excluded { tried: true, suspect: true }),
+            (PickReason::OnlySuspects, Excluded { tried: true, suspect: false }),
+            (PickReason::OnlyTried, Excluded { tried: false, suspect: false }),
+        ];
+        let picked = all.into_iter().find_map(|(reason, excluded)| {
+            let members = Members { upstream: self, fleet: &fleet, tried, now, excluded };
+            let member = fleet.plan.pick(&members, Draw { turn: &self.turn, rng, key })?;
+            Some((fleet.members[member] as usize, reason))
+        });
+        self.count_none_available(&fleet, picked.is_none(), tried);
+        let (index, reason) = picked?;
+        Some(Pick {
+            backend: &self.backends[index],
+            index,
+            reason: if fleet.is_fail_open() { PickReason::FailOpen } else { reason },
+            set_cookie: self.sticky.as_ref().map(|sticky| sticky.set_cookie(index)),
+        })
+    }
+
+    fn pick_stuck<'a>(
+        &'a self,
+        fleet: &Fleet,
+        request: &impl RequestKeys,
+        tried: &Tried,
+        now: Instant,
+    ) -> Option<Pick<'a>> {
+        let index = self.sticky.as_ref()?.wanted(request)?;
+        let backend = &self.backends[index];
+        let fits = fleet.accepts(index) && !tried.contains(index) && !backend.is_suspect(now);
+        fits.then_some(Pick { backend, index, reason: PickReason::Sticky, set_cookie: None })
+    }
+
+    fn count_none_available(&self, fleet: &Fleet, refused: bool, tried: &Tried) {
+        if !tried.is_empty() {
+            return; // the exchange was counted at its first attempt
+        }
+        if fleet.is_fail_open() {
+            self.series.none_available.inc(NoneAvailable::FailOpen);
+        } else if refused {
+            self.series.none_available.inc(NoneAvailable::Refuse);
+        }
+    }
+}
+
+/// What a pick leaves out.
+#[derive(Debug, Clone, Copy)]
+struct Excluded {
+    tried: bool,
+    suspect: bool,
+}
+
+/// A fleet's members, as a balancer sees them at the moment of a pick.
+struct Members<'a> {
+    upstream: &'a Upstream,
+    fleet: &'a Fleet,
+    tried: &'a Tried,
+    now: Instant,
+    excluded: Excluded,
+}
+
+impl Members<'_> {
+    fn backend(&self, member: usize) -> &Backend {
+        &self.upstream.backends[self.fleet.members[member] as usize]
+    }
+}
+
+impl Candidates for Members<'_> {
+    fn is_usable(&self, member: usize) -> bool {
+        let tried = self.excluded.tried && self.tried.contains(self.fleet.members[member] as usize);
+        let suspect = self.excluded.suspect && self.backend(member).is_suspect(self.now);
+        !tried && !suspect
+    }
+
+    fn in_flight(&self, member: usize) -> u64 {
+        self.backend(member).in_flight()
+    }
+
+    fn latency(&self, member: usize) -> Option<f32> {
+        let backend = self.backend(member);
+        backend.latency.estimate(self.now, backend.in_flight() == 0)
+    }
+}

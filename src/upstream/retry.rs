@@ -1,0 +1,151 @@
+//! The retry decision: whether a failed attempt may be followed by another.
+//!
+//! Apart from the attempt itself because it is the one place where a mistake runs an order twice. It is pure, and
+//! small enough to be read in full.
+
+use crate::telemetry::{RetryReason, RetryRefusal};
+
+/// When a failed attempt is followed by another. What is not safe to repeat is not repeated, whatever is allowed here.
+///
+/// | what failed | nothing of the request written | written, idempotent | written, not idempotent |
+/// |---|---|---|---|
+/// | connect | elsewhere | (cannot be) | (cannot be) |
+/// | stale pooled connection | fresh | fresh | give up |
+/// | reset before the answer | elsewhere | elsewhere | give up |
+/// | no answer in time | elsewhere | elsewhere | give up |
+/// | answer that is no HTTP | give up | give up | give up |
+///
+/// In every row one gives up as soon as a byte of an answer has gone to the client, or when a part of the body was
+/// taken from the client and is not kept. *Elsewhere* is limited by [`RetryRules::attempts`]; *fresh* is not, and
+/// does not count as an attempt: the pool's idea of the connection was wrong, not the backend.
+///
+/// "Idempotent" is as in RFC 9110 section 9.2.2; that a method may be repeated even though the backend may have seen
+/// it is what the word means. A backend that sends garbage is not asked again elsewhere, because its request has run.
+///
+/// ```
+/// use plimsoll::telemetry::{RetryReason, RetryRefusal};
+/// use plimsoll::upstream::{Attempted, Decision, Failure, RetryRules, is_idempotent};
+///
+/// let rules = RetryRules::default();
+/// let attempted = |failure, method| Attempted {
+///     failure,
+///     idempotent: is_idempotent(method),
+///     request_written: failure != Failure::Connect,
+///     body_intact: true,
+///     answer_started: false,
+///     attempts: 1,
+/// };
+/// assert_eq!(rules.decide(&attempted(Failure::Connect, b"POST")), Decision::Elsewhere(RetryReason::Connect));
+/// assert_eq!(rules.decide(&attempted(Failure::Reset, b"GET")), Decision::Elsewhere(RetryReason::Reset));
+/// assert_eq!(
+///     rules.decide(&attempted(Failure::Reset, b"POST")),
+///     Decision::GiveUp(Some(RetryRefusal::NotIdempotent)),
+/// );
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RetryRules {
+    /// Attempts of an exchange in total, the first included: 1 never retries; 0 is taken as 1.
+    pub attempts: u32,
+    /// Whether a failed connect is tried elsewhere.
+    pub on_connect: bool,
+    /// Whether a connection that broke before the answer is tried elsewhere.
+    pub on_reset: bool,
+    /// Whether a missing answer is tried elsewhere.
+    pub on_timeout: bool,
+}
+
+impl Default for RetryRules {
+    /// Three attempts, on every failure that is safe to repeat.
+    fn default() -> Self {
+        Self { attempts: 3, on_connect: true, on_reset: true, on_timeout: true }
+    }
+}
+
+/// How an attempt failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failure {
+    /// No connection came about; the backend has seen nothing.
+    Connect,
+    /// A connection from the pool was found closed before the first byte of an answer.
+    Stale,
+    /// A new connection broke before the head of the answer was complete.
+    Reset,
+    /// The head of the answer did not come in time.
+    Timeout,
+    /// The backend's answer is no valid HTTP.
+    BadResponse,
+}
+
+/// A failed attempt, as far as the decision depends on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Attempted {
+    /// How it failed.
+    pub failure: Failure,
+    /// Whether the method is idempotent; see [`is_idempotent`].
+    pub idempotent: bool,
+    /// Whether a byte of the request was written to this backend, so that it may have acted.
+    pub request_written: bool,
+    /// Whether everything that was taken from the client's body so far can be sent again.
+    pub body_intact: bool,
+    /// Whether a byte of an answer has gone to the client.
+    pub answer_started: bool,
+    /// Attempts so far, this one included; those on stale connections do not count.
+    pub attempts: u32,
+}
+
+/// What follows a failed attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decision {
+    /// Once more, on a new connection and not one from the pool, so that it cannot be stale again. The same backend
+    /// will do, and it does not count as an attempt.
+    Fresh,
+    /// Another attempt, on a backend that was not tried if there is one, for this reason.
+    Elsewhere(RetryReason),
+    /// The failure is final. None when failures of this kind are never, or by configuration not, tried again.
+    GiveUp(Option<RetryRefusal>),
+}
+
+impl RetryRules {
+    /// Decides what follows a failed attempt.
+    #[must_use]
+    pub fn decide(&self, attempted: &Attempted) -> Decision {
+        let allowed = match attempted.failure {
+            Failure::Connect => self.on_connect.then_some(Decision::Elsewhere(RetryReason::Connect)),
+            Failure::Stale => Some(Decision::Fresh),
+            Failure::Reset => self.on_reset.then_some(Decision::Elsewhere(RetryReason::Reset)),
+            Failure::Timeout => self.on_timeout.then_some(Decision::Elsewhere(RetryReason::Timeout)),
+            Failure::BadResponse => None,
+        };
+        match (allowed, self.refusal(attempted)) {
+            (Some(next), None) => next,
+            (Some(_), refusal) => Decision::GiveUp(refusal),
+            (None, _) => Decision::GiveUp(None),
+        }
+    }
+
+    /// Returns the first thing that forbids another attempt: what is unsafe before what is merely too much.
+    fn refusal(&self, attempted: &Attempted) -> Option<RetryRefusal> {
+        if attempted.answer_started {
+            Some(RetryRefusal::ResponseStarted)
+        } else if attempted.request_written && !attempted.idempotent {
+            Some(RetryRefusal::NotIdempotent)
+        } else if !attempted.body_intact {
+            Some(RetryRefusal::BodyConsumed)
+        } else if attempted.failure != Failure::Stale && attempted.attempts >= self.attempts {
+            Some(RetryRefusal::Attempts)
+        } else {
+            None
+        }
+    }
+}
+
+/// Tells whether repeating a method has the effect of using it once (RFC 9110 section 9.2.2).
+///
+/// Methods are case-sensitive, and one that is not known is not idempotent.
+#[must_use]
+pub fn is_idempotent(method: &[u8]) -> bool {
+    matches!(method, b"GET" | b"HEAD" | b"OPTIONS" | b"TRACE" | b"PUT" | b"DELETE")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,116 @@
+//! `plimsoll demo`: a backend that dies costs its clients nothing, and the demo leaves nothing behind.
+
+#![expect(clippy::unwrap_used, reason = "in a test, also in what its tests share, an unwrap is an assertion")]
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use std::process::Stdio;
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
+use tokio::process::{Child, Command};
+use tokio::time::{Instant, sleep, timeout};
+
+/// Longer than anything here takes; a test that waits this long has failed.
+const LONG: Duration = Duration::from_secs(60);
+
+fn demo(args: &[&str]) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_plimsoll"))
+        .arg("demo")
+        .args(args)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap()
+}
+
+/// The command lines of the processes that belong to the demo with this process id.
+fn processes_of(demo: u32) -> Vec<String> {
+    let mark = format!("--exit-with-parent={demo}\0");
+    let entries = std::fs::read_dir("/proc").unwrap().flatten();
+    entries
+        .filter_map(|entry| std::fs::read_to_string(entry.path().join("cmdline")).ok())
+        .filter(|line| line.contains(&mark))
+        .map(|line| line.replace('\0', " "))
+        .collect()
+}
+
+async fn wait_for(what: &str, condition: impl Fn() -> bool) {
+    let deadline = Instant::now() + LONG;
+    while !condition() {
+        assert!(Instant::now() < deadline, "{what} does not come about");
+        sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// Reads lines until one contains `text`, and returns all of them.
+async fn lines_until(from: impl AsyncRead + Unpin, text: &str) -> Vec<String> {
+    let mut lines = BufReader::new(from).lines();
+    let mut read = Vec::new();
+    while read.last().is_none_or(|last: &String| !last.contains(text)) {
+        let line = timeout(LONG, lines.next_line()).await.unwrap().unwrap();
+        assert!(line.is_some(), "no line contains {text:?}: {read:?}");
+        read.extend(line);
+    }
+    read
+}
+
+#[tokio::test]
+async fn a_backend_that_is_killed_and_comes_back_costs_no_request() {
+    let demo = demo(&["--duration", "15s", "--rate", "200", "--scenario", "restart", "--json"]);
+    let output = timeout(LONG, demo.wait_with_output()).await.unwrap().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stdout));
+
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&report["requests"], &report["failed"]), (&3000.into(), &0.into()), "{report}");
+    let phases = report["phases"].as_array().unwrap();
+    let names: Vec<&str> = phases.iter().map(|phase| phase["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["before", "during", "after"]);
+    let share = |phase: usize, backend: &str| phases[phase]["share"][backend].as_f64().unwrap();
+    for phase in [0, 2] {
+        for backend in ["backend-1", "backend-2", "backend-3"] {
+            assert!((share(phase, backend) - 0.333).abs() < 0.05, "{report}");
+        }
+    }
+    assert_eq!(share(1, "backend-1"), 0.0);
+    assert!((share(1, "backend-2") - 0.5).abs() < 0.05, "{report}");
+    assert!(report["detected_after_ms"].is_f64() && report["recovered_after_ms"].is_f64(), "{report}");
+}
+
+#[tokio::test]
+async fn an_interrupted_demo_reports_what_was_and_ends_its_processes() {
+    let mut demo = demo(&["--duration", "10m"]);
+    let pid = demo.id().unwrap();
+    let lines = lines_until(demo.stdout.as_mut().unwrap(), "t=1s").await;
+    assert!(lines.iter().any(|line| line.starts_with("backend-3 pid ")), "{lines:?}");
+    assert_eq!(processes_of(pid).len(), 7, "three backends, their agents and the balancer");
+    kill_process(Pid::from_raw(pid.cast_signed()).unwrap(), Signal::INT).unwrap();
+    let output = timeout(LONG, demo.wait_with_output()).await.unwrap().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains(" 0 failed"), "{said}");
+    assert_eq!(processes_of(pid), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_demo_that_is_killed_leaves_no_process_behind() {
+    let mut demo = demo(&["--duration", "10m", "--json"]);
+    let pid = demo.id().unwrap();
+    lines_until(demo.stderr.as_mut().unwrap(), "requests per second").await;
+    assert_eq!(processes_of(pid).len(), 7);
+    demo.kill().await.unwrap();
+    wait_for("the end of the demo's processes", || processes_of(pid).is_empty()).await;
+}
+
+#[tokio::test]
+async fn a_port_that_is_taken_is_named() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let output = timeout(LONG, demo(&["--port", &port]).wait_with_output()).await.unwrap().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        !output.status.success() && said.contains(&format!("port {port} of --port is not free")),
+        "{said}"
+    );
+}

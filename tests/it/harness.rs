@@ -1,0 +1,42 @@
+//! What every promise needs: the balancer as a process, backends that follow a script, and clients that send bytes.
+//!
+//! Everything blocks and everything has a deadline: a test reads top to bottom like the exchange that it describes, and
+//! a promise that is broken fails instead of hanging. Nothing here knows how the balancer works inside.
+
+pub(crate) mod backend;
+pub(crate) mod balancer;
+pub(crate) mod metrics;
+pub(crate) mod setup;
+pub(crate) mod wire;
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// How long anything that must happen may take, on a machine that is busy with other tests.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Waits until `condition` holds; fails the test with `what` when it does not in time.
+#[track_caller]
+pub(crate) fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+    eventually_ok(|| if condition() { Ok(()) } else { Err(what.to_owned()) });
+}
+
+/// Waits until `attempt` succeeds; fails the test with what it last said when it does not in time.
+#[track_caller]
+pub(crate) fn eventually_ok<T>(mut attempt: impl FnMut() -> Result<T, String>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match attempt() {
+            Ok(value) => return value,
+            Err(why) => assert!(Instant::now() < deadline, "not within {PATIENCE:?}: {why}"),
+        }
+        pause(Duration::from_millis(5));
+    }
+}
+
+/// Lets time pass where time is what the promise is about, or between two looks at another process.
+#[expect(clippy::disallowed_methods, reason = "the tests' own threads; no worker is blocked")]
+pub(crate) fn pause(time: Duration) {
+    std::thread::sleep(time);
+}

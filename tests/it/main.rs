@@ -1,0 +1,45 @@
+//! The promises of the balancer, each tested from outside: the real binary, real sockets, scripted backends.
+//!
+//! One module per promise; one binary, because linking is what takes long.
+
+mod harness;
+
+// How requests come in.
+mod framing;
+mod keep_alive;
+mod many_clients;
+mod slow_clients;
+
+// Where they go.
+mod routes;
+mod turns;
+
+// How they and their answers travel.
+mod bodies;
+mod close_delimited;
+mod early_response;
+mod expect_continue;
+mod fields;
+mod given_answers;
+mod http10;
+mod no_body;
+mod upgrade;
+
+// What happens when a backend fails.
+mod bad_backends;
+mod health;
+mod idle_connections;
+mod retry;
+
+// What the operator does and sees.
+mod access_log;
+mod admin;
+mod command_line;
+mod drain;
+mod reload;
+mod reload_listeners;
+mod start;
+mod waiting_times;
+
+// What someone sees who has nothing but the program.
+mod demo;
