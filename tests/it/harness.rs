@@ -9,6 +9,8 @@ pub(crate) mod metrics;
 pub(crate) mod setup;
 pub(crate) mod wire;
 
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -39,4 +41,22 @@ pub(crate) fn eventually_ok<T>(mut attempt: impl FnMut() -> Result<T, String>) -
 #[expect(clippy::disallowed_methods, reason = "the tests' own threads; no worker is blocked")]
 pub(crate) fn pause(time: Duration) {
     std::thread::sleep(time);
+}
+
+/// An address that is free and stays so until the test listens on it: its port is below those that the kernel gives to
+/// sockets that ask for any, and no other test of this process gets it.
+pub(crate) fn free_address() -> SocketAddr {
+    const FIRST: u16 = 12_000;
+    const PORTS: u16 = 16_000;
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    // Test processes that run at the same time begin in different places.
+    let begin = std::process::id().wrapping_mul(97) as u16;
+    loop {
+        let nth = begin.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % PORTS;
+        let port = FIRST + nth;
+        // On all addresses of the machine, or a listener that wants them all would find it taken.
+        if TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).is_ok() {
+            return SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        }
+    }
 }

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use crate::harness::backend::Backend;
+use crate::harness::free_address;
 use crate::harness::setup::Setup;
 
 /// Tells the clients to stop, also when the test fails.
@@ -87,7 +88,7 @@ fn a_reload_opens_and_closes_listeners() {
     let backend = Backend::saying("ok");
     let setup = Setup::over([&backend]);
     let balancer = setup.start();
-    let free = Backend::nobody();
+    let free = free_address();
     let second = format!("listeners:\n  other:\n    address: {free}\n  web:\n");
     let yaml = setup.yaml();
     let reloads = balancer.metrics().sum("plimsoll_config_reloads_total", &["result=\"ok\""]);

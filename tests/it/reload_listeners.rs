@@ -7,6 +7,7 @@ use std::thread;
 
 use crate::harness::backend::Backend;
 use crate::harness::balancer::Balancer;
+use crate::harness::free_address;
 use crate::harness::wire::Wire;
 
 /// How often the configuration changes while clients connect.
@@ -73,7 +74,7 @@ fn change_under_load(balancer: &Balancer, one: &str, other: &str, addresses: &[S
 
 #[test]
 fn a_listener_can_be_renamed_without_dropping_a_request() {
-    let address = Backend::nobody();
+    let address = free_address();
     let (web, front) = (yaml(&[("web", address)]), yaml(&[("front", address)]));
     let balancer = Balancer::start(&web);
     assert_eq!(ask(address), "web");
@@ -84,7 +85,7 @@ fn a_listener_can_be_renamed_without_dropping_a_request() {
 
 #[test]
 fn two_listeners_can_swap_their_addresses_without_dropping_a_request() {
-    let (a, b) = (Backend::nobody(), Backend::nobody());
+    let (a, b) = (free_address(), free_address());
     let (before, after) = (yaml(&[("web", a), ("api", b)]), yaml(&[("web", b), ("api", a)]));
     let balancer = Balancer::start(&before);
     change_under_load(&balancer, &before, &after, &[a, b]);
@@ -94,7 +95,7 @@ fn two_listeners_can_swap_their_addresses_without_dropping_a_request() {
 
 #[test]
 fn a_connection_of_a_renamed_listener_ends_after_its_next_exchange() {
-    let address = Backend::nobody();
+    let address = free_address();
     let balancer = Balancer::start(&yaml(&[("web", address)]));
     let mut kept = Wire::connect(address);
     assert_eq!(kept.exchange("GET / HTTP/1.1\r\nHost: a\r\n\r\n").text(), "web");
@@ -106,7 +107,7 @@ fn a_connection_of_a_renamed_listener_ends_after_its_next_exchange() {
 
 #[test]
 fn a_listener_can_move_from_one_address_of_the_machine_to_all_of_them() {
-    let address = Backend::nobody();
+    let address = free_address();
     let all = SocketAddr::from(([0, 0, 0, 0], address.port()));
     let balancer = Balancer::start(&yaml(&[("web", address)]));
     reload(&balancer, &yaml(&[("web", all)]));
@@ -117,7 +118,7 @@ fn a_listener_can_move_from_one_address_of_the_machine_to_all_of_them() {
 
 #[test]
 fn a_reload_still_refuses_an_address_where_another_program_listens() {
-    let address = Backend::nobody();
+    let address = free_address();
     let other = Backend::saying("other");
     let balancer = Balancer::start(&yaml(&[("web", address)]));
     balancer.reload(&yaml(&[("web", address), ("api", other.address)]));

@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 
 use crate::harness::backend::Backend;
 use crate::harness::setup::Setup;
-use crate::harness::{eventually, eventually_ok};
+use crate::harness::{eventually, eventually_ok, free_address};
 
 /// Killed with the test, should it serve after all.
 struct Started(Child);
@@ -54,7 +54,7 @@ fn a_backend_may_be_named_and_what_has_no_address_is_said() {
     let balancer = crate::harness::balancer::Balancer::start(&by_name("localhost"));
     assert_eq!(balancer.get("/").text(), "ok");
     // Neither is a new socket left behind.
-    let free = Backend::nobody();
+    let free = free_address();
     let second = format!("listeners:\n  other: {{ address: \"{free}\" }}\n");
     balancer.reload(&by_name("nowhere.invalid").replacen("listeners:\n", &second, 1));
     balancer.expect_metric("plimsoll_config_reloads_total", &["result=\"failed\""], 1.0);

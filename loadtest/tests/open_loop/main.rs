@@ -81,8 +81,10 @@ async fn silence_is_a_timeout_and_a_closed_port_a_connect_failure() {
     slow.timeout = 100 * MS;
     assert_eq!(run(slow).await.failures["timeout"], 5);
 
-    let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    let report = run(plan(closed, 50.0, 100 * MS)).await;
+    // Bound and never listening: the port is refused, and nobody else gets it.
+    let closed = tokio::net::TcpSocket::new_v4().unwrap();
+    closed.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let report = run(plan(closed.local_addr().unwrap(), 50.0, 100 * MS)).await;
     assert_eq!((report.failed, report.failures["connect"]), (5, 5));
 }
 

@@ -10,6 +10,7 @@ use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use tokio::net::TcpSocket;
 use tokio::time::{Instant, sleep};
 
 /// How many backends there are.
@@ -44,6 +45,8 @@ pub(super) struct Member {
     pub(super) agent_address: Option<SocketAddr>,
     backend: Child,
     agent: Option<Child>,
+    /// Keeps the address from other programs while the backend is down.
+    _reserved: TcpSocket,
 }
 
 impl Fleet {
@@ -99,7 +102,7 @@ impl Fleet {
             agent.kill().await?; // it watched a process that is gone
             member.agent_address = None;
         }
-        member.backend = start_backend(&member.name, member.address, &self.folder.path).await?.0;
+        member.backend = start_backend(&member.name, member.address, &self.folder.path).await?;
         member.start_agent(&self.folder.path).await
     }
 
@@ -143,9 +146,10 @@ pub(super) const UP: &str = "plimsoll_backend_up";
 impl Member {
     async fn start(number: usize, folder: &Path) -> anyhow::Result<Member> {
         let name = format!("backend-{number}");
-        let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let (backend, address) = start_backend(&name, anywhere, folder).await?;
-        let mut member = Member { name, address, agent_address: None, backend, agent: None };
+        let (reserved, address) = reserve().context("no port is free on 127.0.0.1")?;
+        let backend = start_backend(&name, address, folder).await?;
+        let mut member =
+            Member { name, address, agent_address: None, backend, agent: None, _reserved: reserved };
         member.start_agent(folder).await?;
         Ok(member)
     }
@@ -172,16 +176,22 @@ impl Member {
     }
 }
 
-async fn start_backend(
-    name: &str,
-    address: SocketAddr,
-    folder: &Path,
-) -> anyhow::Result<(Child, SocketAddr)> {
+async fn start_backend(name: &str, address: SocketAddr, folder: &Path) -> anyhow::Result<Child> {
     let (parent, address) = (parent_option(), address.to_string());
     let args = ["demo-process", "backend", &parent, "--listen", &address, "--name", name];
     let mut backend = Child::start(name, args, folder)?;
-    let address = backend.address().await?;
-    Ok((backend, address))
+    backend.address().await?;
+    Ok(backend)
+}
+
+/// Takes an address that no other program gets as long as the socket lives. A child may listen on it: of two sockets that
+/// allow addresses to be reused, one may listen (SO_REUSEADDR in socket(7)).
+fn reserve() -> std::io::Result<(TcpSocket, SocketAddr)> {
+    let socket = TcpSocket::new_v4()?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
+    let address = socket.local_addr()?;
+    Ok((socket, address))
 }
 
 /// Ties a child to this very process.

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
+use socket2::{Domain, Socket, Type};
+
 use super::wire::{Message, Wire};
 
 /// A listening backend; it stops accepting when it is dropped.
@@ -80,10 +82,14 @@ impl Backend {
         })
     }
 
-    /// An address at which nobody listens.
+    /// An address at which nobody listens, and nobody will: a socket that never listens keeps the port to itself until
+    /// the process ends. A port that was merely free a moment ago may be another test's by the time it is asked.
     pub(crate) fn nobody() -> SocketAddr {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has a free port");
-        listener.local_addr().expect("a bound socket has an address")
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket can be made");
+        socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).expect("loopback has a free port");
+        let address = socket.local_addr().ok().and_then(|address| address.as_socket());
+        std::mem::forget(socket);
+        address.expect("a bound socket has an address")
     }
 
     /// The requests that reached the backend so far, in order.
