@@ -78,6 +78,8 @@ label! {
         BadResponse = "bad_response",
         /// A pooled connection turned out to be closed when it was used; tried again on a fresh one, and not a retry.
         Stale = "stale",
+        /// Another backend that was asked in parallel answered first, and the attempt was given up.
+        Overtaken = "overtaken",
         /// The client left before the answer was complete; says nothing about the backend.
         ClientAbort = "client_abort",
     }
@@ -94,6 +96,8 @@ label! {
         Timeout = "timeout",
         /// An answer that the configuration wants tried elsewhere.
         Status = "status",
+        /// No answer for much longer than usual: another backend was asked in parallel, and the first answer taken.
+        Overdue = "overdue",
     }
 }
 
@@ -160,6 +164,8 @@ label! {
         Traffic = "traffic",
         /// A comparison with its peers.
         Outlier = "outlier",
+        /// The agent beside the backend.
+        Agent = "agent",
         /// The end of an ejection.
         Readmission = "readmission",
         /// The end of the slow-start ramp.
@@ -168,6 +174,22 @@ label! {
         Operator = "operator",
         /// The configuration: at the start or after a reload.
         Configuration = "configuration",
+    }
+}
+
+label! {
+    /// What live traffic showed of a backend that was ejected.
+    EjectionReason as "reason" {
+        /// So many answers with a 5xx in a row.
+        ConsecutiveErrors = "consecutive_errors",
+        /// So many failed attempts in a row: no connection, a broken one, no answer, no valid one.
+        ConsecutiveFailures = "consecutive_failures",
+        /// Silence: it answered nobody for much longer than usual, while others answered.
+        Stalled = "stalled",
+        /// A share of failed attempts far above that of its peers.
+        SuccessRate = "success_rate",
+        /// Answers far slower than those of its peers.
+        Latency = "latency",
     }
 }
 

@@ -30,10 +30,6 @@ pub enum Event {
     CheckFailed,
     /// Nobody checks this backend any more, so an earlier verdict of the checks is void.
     ChecksEnded,
-    /// On live traffic, no connection came about. Makes the backend suspect; no verdict.
-    ConnectFailed,
-    /// On live traffic, the backend answered. Ends a suspicion; no verdict.
-    Answered,
 }
 
 /// A change of a backend's state: what one logs, counts and draws.
@@ -101,7 +97,6 @@ impl Availability {
                 self.contradictions = 0;
                 self.enter(BackendState::Up, TransitionCause::Configuration, now)
             }
-            Event::ConnectFailed | Event::Answered => None,
         }
     }
 

@@ -12,6 +12,8 @@ pub struct ExchangeSettings {
     pub host: HostHeader,
     /// How long a connect may take.
     pub connect_timeout: Duration,
+    /// How long a connect is waited for, at most, before another backend is tried in parallel.
+    pub connect_patience: Duration,
     /// How long the head of an answer may take after the request, and each further part after the one before.
     pub response_timeout: Duration,
     /// How long an unused connection is kept.
@@ -22,6 +24,8 @@ pub struct ExchangeSettings {
     pub replay_buffer: usize,
     /// Whether answers name their backend in `x-plimsoll-backend`.
     pub response_header: bool,
+    /// Whether answers tell the number of attempts in `x-plimsoll-attempts`.
+    pub attempts_header: bool,
 }
 
 /// What backends read in `Host`.
@@ -41,11 +45,13 @@ impl Default for ExchangeSettings {
         Self {
             host: HostHeader::Preserve,
             connect_timeout: Duration::from_secs(1),
+            connect_patience: Duration::from_millis(250),
             response_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(30),
             idle_connections: 128,
             replay_buffer: 64 * 1024,
             response_header: false,
+            attempts_header: false,
         }
     }
 }

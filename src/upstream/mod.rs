@@ -29,6 +29,7 @@ mod keys;
 mod latency;
 mod pick;
 mod retry;
+mod settings;
 mod stable_hash;
 mod sticky;
 
@@ -41,10 +42,12 @@ pub use identity::BackendId;
 pub use keys::{HashKey, RequestKeys};
 pub use latency::{DECAY, PeakLatency};
 pub use pick::{Pick, PickReason, Tried};
-pub use retry::{Attempted, Decision, Failure, RetryRules, is_idempotent};
+pub use retry::{Attempted, BudgetSettings, Decision, Failure, Hedge, RetryRules, StatusSet, is_idempotent};
+pub use settings::{
+    BackendSettings, InFlightLimit, LoadLine, OutlierRules, Sign, SlowStart, UpstreamSettings,
+};
 pub use sticky::StickySettings;
 
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
@@ -54,38 +57,6 @@ use tokio::time::Instant;
 use crate::telemetry::{Telemetry, UpstreamSeries};
 use balance::Turn;
 use sticky::Sticky;
-
-/// What an upstream is made of.
-#[derive(Debug, Clone)]
-pub struct UpstreamSettings {
-    /// The name: the `upstream` label.
-    pub name: Box<str>,
-    /// The backends, in file order, each with its own name.
-    pub backends: Vec<BackendSettings>,
-    /// How a backend is picked.
-    pub balancer: Balancer,
-    /// Whether and how a client stays with a backend. None does not.
-    pub sticky: Option<StickySettings>,
-    /// How many checks change a verdict. None when nobody checks: then every backend is healthy.
-    pub checks: Option<Thresholds>,
-    /// What happens while no backend is available.
-    pub when_none_available: WhenNoneAvailable,
-    /// When a failed attempt is tried again.
-    pub retries: RetryRules,
-    /// How exchanges are conducted.
-    pub exchange: ExchangeSettings,
-}
-
-/// What a backend is made of.
-#[derive(Debug, Clone)]
-pub struct BackendSettings {
-    /// The name, unique in the upstream.
-    pub name: Box<str>,
-    /// Where it answers.
-    pub address: SocketAddr,
-    /// Its share of the work relative to the others. 0 takes no new work, except by a sticky cookie.
-    pub weight: u32,
-}
 
 /// A named group of interchangeable backends.
 #[derive(Debug)]
@@ -162,19 +133,10 @@ impl Upstream {
     /// Takes note of what was learned about one of its backends. None when the backend's state stays what it was.
     ///
     /// The only place where a state changes: on a [`Transition`] the series are updated and another fleet is swapped
-    /// in. The caller logs it. What live traffic tells takes no lock.
+    /// in. The caller logs it.
     pub fn observe(&self, backend: &Backend, event: Event, now: Instant) -> Option<Transition> {
-        match event {
-            Event::ConnectFailed => {
-                backend.suspect(now);
-                return None;
-            }
-            Event::Answered => {
-                backend.end_suspicion();
-                return None;
-            }
-            Event::CheckPassed | Event::ChecksEnded => backend.end_suspicion(),
-            Event::CheckFailed => {}
+        if matches!(event, Event::CheckPassed | Event::ChecksEnded) {
+            backend.end_suspicion();
         }
         let transition = backend.lock_availability().apply(event, now);
         if let Some(transition) = transition {
@@ -185,6 +147,16 @@ impl Upstream {
             self.publish();
         }
         transition
+    }
+
+    /// Takes note of what live traffic tells about one of its backends: a hint for the next picks on all workers, never a
+    /// change of state. Takes no lock.
+    pub fn note(&self, backend: &Backend, sign: Sign, now: Instant) {
+        match sign {
+            Sign::ConnectFailed => backend.suspect(now),
+            Sign::Answered => backend.end_suspicion(),
+            Sign::Broke | Sign::Overtaken | Sign::ServerError => {}
+        }
     }
 
     /// Retires all backends: the upstream has left the configuration.

@@ -3,6 +3,8 @@
 //! Apart from the attempt itself because it is the one place where a mistake runs an order twice. It is pure, and
 //! small enough to be read in full.
 
+use std::time::Duration;
+
 use crate::telemetry::{RetryReason, RetryRefusal};
 
 /// When a failed attempt is followed by another. What is not safe to repeat is not repeated, whatever is allowed here.
@@ -42,7 +44,7 @@ use crate::telemetry::{RetryReason, RetryRefusal};
 ///     Decision::GiveUp(Some(RetryRefusal::NotIdempotent)),
 /// );
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RetryRules {
     /// Attempts of an exchange in total, the first included: 1 never retries; 0 is taken as 1.
     pub attempts: u32,
@@ -52,12 +54,77 @@ pub struct RetryRules {
     pub on_reset: bool,
     /// Whether a missing answer is tried elsewhere.
     pub on_timeout: bool,
+    /// The answers that are tried elsewhere.
+    pub statuses: StatusSet,
+    /// How long one attempt may take until the head of its answer. [`Duration::MAX`] is no limit of its own.
+    pub per_try_timeout: Duration,
+    /// How many retries there may be.
+    pub budget: BudgetSettings,
+    /// When another backend is asked in parallel.
+    pub hedge: Hedge,
+}
+
+/// A set of status codes from 500 to 599: only these can say that another backend might do better.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct StatusSet(u128);
+
+impl StatusSet {
+    const FIRST: u16 = 500;
+
+    /// Adds a code; one that is not from 500 to 599 is left out.
+    #[must_use]
+    pub fn with(self, status: u16) -> Self {
+        Self(self.0 | Self::bit(status))
+    }
+
+    /// Tells whether a code is in the set.
+    #[must_use]
+    pub fn contains(self, status: u16) -> bool {
+        self.0 & Self::bit(status) != 0
+    }
+
+    fn bit(status: u16) -> u128 {
+        match status.checked_sub(Self::FIRST) {
+            Some(at @ 0..100) => 1 << at,
+            _ => 0,
+        }
+    }
+}
+
+/// How many retries there may be, so that a failing upstream does not drown in them.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct BudgetSettings {
+    /// Retries for each request, 0 to 1.
+    pub share: f64,
+    /// Retries for each second, besides.
+    pub per_second: f64,
+}
+
+/// When another backend is asked in parallel, for a request that may be repeated.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Hedge {
+    /// Never.
+    Off,
+    /// When the backend has been silent for much longer than usual.
+    Silence,
+    /// Also when an answer takes longer than this quantile of the upstream's answers, 0 to 1.
+    Quantile(f64),
 }
 
 impl Default for RetryRules {
     /// Three attempts, on every failure that is safe to repeat.
     fn default() -> Self {
-        Self { attempts: 3, on_connect: true, on_reset: true, on_timeout: true }
+        let statuses = [500, 502, 503, 504].into_iter().fold(StatusSet::default(), StatusSet::with);
+        Self {
+            attempts: 3,
+            on_connect: true,
+            on_reset: true,
+            on_timeout: true,
+            statuses,
+            per_try_timeout: Duration::MAX,
+            budget: BudgetSettings { share: 0.2, per_second: 10.0 },
+            hedge: Hedge::Silence,
+        }
     }
 }
 

@@ -12,21 +12,14 @@ const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const SECOND: Duration = Duration::from_secs(1);
 
 fn settings(backends: usize) -> UpstreamSettings {
+    let backends = (1..=backends).map(|n| BackendSettings {
+        name: format!("backend-{n}").into(),
+        address: ([127, 0, 0, 1], 8000 + n as u16).into(),
+        weight: 1,
+    });
     UpstreamSettings {
-        name: "web".into(),
-        backends: (1..=backends)
-            .map(|n| BackendSettings {
-                name: format!("backend-{n}").into(),
-                address: ([127, 0, 0, 1], 8000 + n as u16).into(),
-                weight: 1,
-            })
-            .collect(),
-        balancer: Balancer::RoundRobin,
-        sticky: None,
         checks: Some(Thresholds { rise: 1, fall: 1 }),
-        when_none_available: WhenNoneAvailable::TryAll,
-        retries: RetryRules::default(),
-        exchange: ExchangeSettings::default(),
+        ..UpstreamSettings::new("web", backends.collect())
     }
 }
 
@@ -55,6 +48,10 @@ impl Traffic {
 
     fn indexes(&mut self, picks: usize) -> Vec<usize> {
         (0..picks).filter_map(|_| Some(self.pick(&Tried::new())?.0)).collect()
+    }
+
+    fn note(&self, backend: usize, sign: Sign) {
+        self.upstream.note(&self.upstream.backends[backend], sign, self.now);
     }
 
     fn observe(&self, backend: usize, event: Event) -> Option<Transition> {
@@ -111,7 +108,7 @@ fn a_tried_backend_is_picked_only_when_all_were_tried() {
 #[test]
 fn a_suspect_is_avoided_at_once_and_keeps_its_state() {
     let mut traffic = Traffic::to(settings(3));
-    assert!(traffic.observe(1, Event::ConnectFailed).is_none());
+    traffic.note(1, Sign::ConnectFailed);
     assert_eq!(traffic.upstream.backends[1].availability().state(), BackendState::Up);
     assert_eq!(traffic.indexes(4), [0, 2, 0, 2]);
 }
@@ -119,22 +116,24 @@ fn a_suspect_is_avoided_at_once_and_keeps_its_state() {
 #[test]
 fn suspicion_ends_with_a_passed_check_an_answer_or_time() {
     let mut traffic = Traffic::to(settings(2));
-    for end in [Some(Event::CheckPassed), Some(Event::Answered), None] {
-        traffic.observe(0, Event::ConnectFailed);
+    let ends: [fn(&mut Traffic); 3] = [
+        |traffic| assert!(traffic.observe(0, Event::CheckPassed).is_none()),
+        |traffic| traffic.note(0, Sign::Answered),
+        |traffic| traffic.now += SUSPICION_LASTS,
+    ];
+    for end in ends {
+        traffic.note(0, Sign::ConnectFailed);
         assert!(!traffic.indexes(4).contains(&0));
-        match end {
-            Some(event) => drop(traffic.observe(0, event)),
-            None => traffic.now += SUSPICION_LASTS,
-        }
-        assert!(traffic.indexes(4).contains(&0), "{end:?}");
+        end(&mut traffic);
+        assert!(traffic.indexes(4).contains(&0));
     }
 }
 
 #[test]
 fn when_all_are_suspect_all_are_tried() {
     let mut traffic = Traffic::to(settings(2));
-    traffic.observe(0, Event::ConnectFailed);
-    traffic.observe(1, Event::ConnectFailed);
+    traffic.note(0, Sign::ConnectFailed);
+    traffic.note(1, Sign::ConnectFailed);
     assert!(matches!(traffic.pick(&Tried::new()), Some((_, PickReason::OnlySuspects))));
     let mut tried = Tried::new();
     tried.add(0);
@@ -145,13 +144,13 @@ fn when_all_are_suspect_all_are_tried() {
 async fn whoever_waits_for_a_suspicion_hears_of_each_new_one_once() {
     let mut traffic = Traffic::to(settings(1));
     let backend = Arc::clone(&traffic.upstream.backends[0]);
-    traffic.observe(0, Event::ConnectFailed);
+    traffic.note(0, Sign::ConnectFailed);
     backend.suspected().await;
-    traffic.observe(0, Event::ConnectFailed);
+    traffic.note(0, Sign::ConnectFailed);
     let again = tokio::time::timeout(Duration::ZERO, backend.suspected()).await;
     assert!(again.is_err(), "the backend was suspect already");
     traffic.now += SUSPICION_LASTS * 2;
-    traffic.observe(0, Event::ConnectFailed);
+    traffic.note(0, Sign::ConnectFailed);
     backend.suspected().await;
 }
 
@@ -277,7 +276,7 @@ fn a_cookie_tells_neither_name_nor_address() {
 fn a_client_of_an_unavailable_backend_is_given_another_and_told() {
     let mut traffic = Traffic::to(sticky(3));
     let (index, cookie) = first_visit(&mut traffic);
-    traffic.observe(index, Event::ConnectFailed);
+    traffic.note(index, Sign::ConnectFailed);
     let moved = traffic.pick_for(&cookie, &Tried::new()).map(|pick| (pick.index, pick.set_cookie.is_some()));
     assert!(moved.is_some_and(|(to, told)| to != index && told), "{moved:?}");
     traffic.observe(index, Event::CheckFailed);

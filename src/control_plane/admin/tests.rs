@@ -18,10 +18,7 @@ use super::server::{LIMITS, Limits, serve_within};
 use super::*;
 use crate::control_plane::health::{LastResult, PastTransition};
 use crate::telemetry::{BackendState, CheckResult, Label, TransitionCause, WorkerId};
-use crate::upstream::{
-    BackendSettings, Balancer, Event, ExchangeSettings, RetryRules, Thresholds, UpstreamSettings,
-    WhenNoneAvailable,
-};
+use crate::upstream::{BackendSettings, Event, Sign, Thresholds, UpstreamSettings};
 
 /// How long anything here may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -89,21 +86,14 @@ impl Admin {
 }
 
 fn settings() -> UpstreamSettings {
+    let backends = (1..=2).map(|n| BackendSettings {
+        name: format!("backend-{n}").into(),
+        address: ([127, 0, 0, 1], 5000 + n).into(),
+        weight: u32::from(n),
+    });
     UpstreamSettings {
-        name: "app".into(),
-        backends: (1..=2)
-            .map(|n| BackendSettings {
-                name: format!("backend-{n}").into(),
-                address: ([127, 0, 0, 1], 5000 + n).into(),
-                weight: u32::from(n),
-            })
-            .collect(),
-        balancer: Balancer::RoundRobin,
-        sticky: None,
         checks: Some(Thresholds { rise: 1, fall: 1 }),
-        when_none_available: WhenNoneAvailable::TryAll,
-        retries: RetryRules::default(),
-        exchange: ExchangeSettings::default(),
+        ..UpstreamSettings::new("app", backends.collect())
     }
 }
 
@@ -179,7 +169,7 @@ async fn an_upstream_is_told_with_all_that_is_known_of_its_backends() {
 #[tokio::test]
 async fn a_suspect_backend_is_shown_as_one() {
     let admin = Admin::start().await;
-    admin.upstream.observe(&admin.upstream.backends[1], Event::ConnectFailed, Instant::now());
+    admin.upstream.note(&admin.upstream.backends[1], Sign::ConnectFailed, Instant::now());
     let answer = admin.get_json("/api/v1/upstreams/app").await;
     assert_eq!(answer["backends"][0]["suspect"], false);
     assert_eq!(answer["backends"][1]["suspect"], true);

@@ -46,8 +46,6 @@ fn upstream(config: &UpstreamConfig, addresses: &Addresses) -> UpstreamSettings 
     });
     let checked = config.health.check != HealthCheck::Off;
     UpstreamSettings {
-        name: config.name.to_string().into(),
-        backends: backends.collect(),
         balancer: balancer(&config.balance),
         sticky: config.sticky.as_ref().map(sticky),
         checks: checked.then_some(Thresholds { rise: config.health.rise, fall: config.health.fall }),
@@ -60,8 +58,10 @@ fn upstream(config: &UpstreamConfig, addresses: &Addresses) -> UpstreamSettings 
             on_connect: config.retries.on.contains(&RetryOn::Connect),
             on_reset: config.retries.on.contains(&RetryOn::Reset),
             on_timeout: config.retries.on.contains(&RetryOn::Timeout),
+            ..RetryRules::default()
         },
         exchange: exchange(config),
+        ..UpstreamSettings::new(&config.name.to_string(), backends.collect())
     }
 }
 
@@ -78,6 +78,7 @@ fn exchange(config: &UpstreamConfig) -> ExchangeSettings {
         idle_connections: config.limits.idle_connections as usize,
         replay_buffer: usize::try_from(config.limits.replay_buffer).unwrap_or(usize::MAX),
         response_header: config.response_header,
+        ..ExchangeSettings::default()
     }
 }
 

@@ -10,9 +10,7 @@ use tokio::time::{sleep, timeout};
 use super::check::Outcome;
 use super::*;
 use crate::telemetry::{BackendState, CheckResult, Telemetry, TransitionCause};
-use crate::upstream::{
-    BackendSettings, Balancer, ExchangeSettings, RetryRules, Thresholds, UpstreamSettings, WhenNoneAvailable,
-};
+use crate::upstream::{BackendSettings, Sign, Thresholds, UpstreamSettings};
 
 const MS: Duration = Duration::from_millis(1);
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -53,18 +51,12 @@ impl Script {
 }
 
 fn settings(backends: u16, thresholds: Thresholds) -> UpstreamSettings {
-    UpstreamSettings {
-        name: "web".into(),
-        backends: (1..=backends)
-            .map(|n| BackendSettings { name: format!("backend-{n}").into(), address: address(n), weight: 1 })
-            .collect(),
-        balancer: Balancer::RoundRobin,
-        sticky: None,
-        checks: Some(thresholds),
-        when_none_available: WhenNoneAvailable::TryAll,
-        retries: RetryRules::default(),
-        exchange: ExchangeSettings::default(),
-    }
+    let backends = (1..=backends).map(|n| BackendSettings {
+        name: format!("backend-{n}").into(),
+        address: address(n),
+        weight: 1,
+    });
+    UpstreamSettings { checks: Some(thresholds), ..UpstreamSettings::new("web", backends.collect()) }
 }
 
 fn address(backend: u16) -> SocketAddr {
@@ -264,7 +256,7 @@ async fn a_suspicion_brings_the_next_check_now() {
     stage.fails(1, true);
     sleep(MS * 300).await;
     let suspected = Instant::now();
-    stage.upstream.observe(&stage.upstream.backends[0], Event::ConnectFailed, suspected);
+    stage.upstream.note(&stage.upstream.backends[0], Sign::ConnectFailed, suspected);
     assert!(stage.next().await - suspected <= MS);
     let confirmed = stage.next().await;
     assert!(!stage.is_up(0));
@@ -276,7 +268,7 @@ async fn suspicions_by_the_thousand_do_not_become_a_flood_of_checks() {
     let mut stage = Stage::with(1);
     stage.apply(Some(checks()));
     for _ in 0..1000 {
-        stage.upstream.observe(&stage.upstream.backends[0], Event::ConnectFailed, Instant::now());
+        stage.upstream.note(&stage.upstream.backends[0], Sign::ConnectFailed, Instant::now());
         sleep(MS).await;
     }
     let made = stage.count(CheckResult::Pass);

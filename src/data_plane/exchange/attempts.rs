@@ -17,7 +17,7 @@ use crate::data_plane::snapshot::Listener;
 use crate::data_plane::tunnel;
 use crate::telemetry::{AttemptOutcome, Label as _, RefusalReason, RetryRefusal};
 use crate::upstream::{
-    Attempted, Backend, Balancer, Decision, Event, Failure as Kind, HostHeader, Pick, Tried, Upstream,
+    Attempted, Backend, Balancer, Decision, Failure as Kind, HostHeader, Pick, Sign, Tried, Upstream,
 };
 
 /// One request on its way through an upstream.
@@ -210,7 +210,7 @@ impl<'s> Forwarding<'_, 's> {
         let shard = pick.backend.series.shard(worker);
         match kind {
             Kind::Connect => {
-                self.upstream.observe(pick.backend, Event::ConnectFailed, Instant::now());
+                self.upstream.note(pick.backend, Sign::ConnectFailed, Instant::now());
             }
             Kind::Stale => shard.connections_stale.inc(),
             _ => {}
@@ -264,7 +264,7 @@ impl<'s> Forwarding<'_, 's> {
         if self.record.attempts > 1 {
             backend.series.shard(self.connection.worker.id).rescues.inc();
         }
-        self.upstream.observe(backend, Event::Answered, self.record.planned_at());
+        self.upstream.note(backend, Sign::Answered, self.record.planned_at());
         if finish.upgraded {
             return Box::pin(self.tunnel(backend, stream, download.status)).await;
         }

@@ -75,7 +75,7 @@ proptest! {
         (attempts, limit) in (1_u32..6, 0_u32..6),
         (on_connect, on_reset, on_timeout) in any::<(bool, bool, bool)>(),
     ) {
-        let rules = RetryRules { attempts: limit, on_connect, on_reset, on_timeout };
+        let rules = RetryRules { attempts: limit, on_connect, on_reset, on_timeout, ..RetryRules::default() };
         let attempted = Attempted { failure, idempotent, request_written, body_intact, answer_started, attempts };
         let decision = rules.decide(&attempted);
         if !matches!(decision, Decision::GiveUp(_)) {

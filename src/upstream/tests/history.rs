@@ -7,19 +7,17 @@ use super::*;
 #[derive(Debug, Clone)]
 enum Step {
     Observe(prop::sample::Index, Event),
+    Note(prop::sample::Index, Sign),
     Pass(Duration),
     Pick(Vec<prop::sample::Index>),
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let event = prop_oneof![
-        Just(Event::CheckPassed),
-        Just(Event::CheckFailed),
-        Just(Event::ConnectFailed),
-        Just(Event::Answered)
-    ];
+    let event = prop_oneof![Just(Event::CheckPassed), Just(Event::CheckFailed)];
+    let sign = prop_oneof![Just(Sign::ConnectFailed), Just(Sign::Answered)];
     prop_oneof![
         3 => (any::<prop::sample::Index>(), event).prop_map(|(who, event)| Step::Observe(who, event)),
+        3 => (any::<prop::sample::Index>(), sign).prop_map(|(who, sign)| Step::Note(who, sign)),
         1 => (0_u64..6000).prop_map(|ms| Step::Pass(Duration::from_millis(ms))),
         3 => proptest::collection::vec(any::<prop::sample::Index>(), 0..4).prop_map(Step::Pick),
     ]
@@ -71,6 +69,7 @@ proptest! {
         for step in steps {
             match step {
                 Step::Observe(who, event) => drop(traffic.observe(who.index(number), event)),
+                Step::Note(who, sign) => traffic.note(who.index(number), sign),
                 Step::Pass(time) => traffic.now += time,
                 Step::Pick(who) => {
                     let mut tried = Tried::new();
