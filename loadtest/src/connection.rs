@@ -6,7 +6,7 @@
 
 use crate::record::{Failure, Outcome};
 use bytes::Bytes;
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1;
 use hyper::header::{HOST, HeaderName, HeaderValue, USER_AGENT};
 use hyper::{Method, Request, Uri, Version};
@@ -18,12 +18,14 @@ use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
-type Sender = http1::SendRequest<Empty<Bytes>>;
-type Driver = http1::Connection<TokioIo<TcpStream>, Empty<Bytes>>;
+type Sender = http1::SendRequest<Full<Bytes>>;
+type Driver = http1::Connection<TokioIo<TcpStream>, Full<Bytes>>;
 
 /// One request that is due.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Job {
+    /// The position of the request in the run, from 0.
+    pub(crate) number: u64,
     pub(crate) due: Instant,
     pub(crate) deadline: Instant,
 }
@@ -31,10 +33,29 @@ pub(crate) struct Job {
 /// What every connection of a run shares.
 pub(crate) struct Target {
     pub(crate) address: SocketAddr,
+    pub(crate) method: Method,
+    pub(crate) number_header: Option<HeaderName>,
     pub(crate) uri: Uri,
     pub(crate) host: HeaderValue,
     pub(crate) backend_headers: Vec<HeaderName>,
     pub(crate) idle: Idle,
+}
+
+impl Target {
+    fn request(&self, number: u64) -> Request<Full<Bytes>> {
+        let body = if self.method == Method::POST { Bytes::from_static(b"loadtest") } else { Bytes::new() };
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = self.method.clone();
+        *request.version_mut() = Version::HTTP_11;
+        *request.uri_mut() = self.uri.clone();
+        let headers = request.headers_mut();
+        headers.insert(HOST, self.host.clone());
+        headers.insert(USER_AGENT, HeaderValue::from_static("plimsoll-loadtest"));
+        if let Some(name) = &self.number_header {
+            headers.insert(name, HeaderValue::from(number));
+        }
+        request
+    }
 }
 
 /// The connections that wait for a request, the most recently used on top: the fewest possible stay warm.
@@ -97,7 +118,7 @@ async fn serve_connection(mut job: Job, target: &Target, record: &impl Fn(Outcom
     let mut driver = Driven { driver: Some(Box::pin(driver)) };
     let mut reused = false;
     loop {
-        let exchange = timeout_at(job.deadline, exchange(&mut sender, target));
+        let exchange = timeout_at(job.deadline, exchange(&mut sender, target, job.number));
         match driver.alongside(exchange).await {
             Err(_) => return fail(job, Failure::Timeout, record),
             Ok(Err(Refused)) if reused => return Some(job),
@@ -105,7 +126,7 @@ async fn serve_connection(mut job: Job, target: &Target, record: &impl Fn(Outcom
             Ok(Ok(answer)) => {
                 let broken = answer.result.is_err_and(|failure| failure != Failure::Status);
                 let Answer { result, backend } = answer;
-                record(Outcome { due: job.due, done: Instant::now(), result, backend });
+                record(Outcome { number: job.number, due: job.due, done: Instant::now(), result, backend });
                 if broken {
                     return None;
                 }
@@ -120,7 +141,8 @@ async fn serve_connection(mut job: Job, target: &Target, record: &impl Fn(Outcom
 }
 
 fn fail(job: Job, failure: Failure, record: &impl Fn(Outcome)) -> Option<Job> {
-    record(Outcome { due: job.due, done: Instant::now(), result: Err(failure), backend: None });
+    let Job { number, due, .. } = job;
+    record(Outcome { number, due, done: Instant::now(), result: Err(failure), backend: None });
     None
 }
 
@@ -179,14 +201,9 @@ impl Driven {
     }
 }
 
-async fn exchange(sender: &mut Sender, target: &Target) -> Result<Answer, Refused> {
+async fn exchange(sender: &mut Sender, target: &Target, number: u64) -> Result<Answer, Refused> {
     sender.ready().await.map_err(|_| Refused)?;
-    let mut request = Request::new(Empty::new());
-    *request.method_mut() = Method::GET;
-    *request.version_mut() = Version::HTTP_11;
-    *request.uri_mut() = target.uri.clone();
-    request.headers_mut().insert(HOST, target.host.clone());
-    request.headers_mut().insert(USER_AGENT, HeaderValue::from_static("plimsoll-loadtest"));
+    let request = target.request(number);
     let response = match sender.try_send_request(request).await {
         Ok(response) => response,
         Err(error) if error.message().is_some() => return Err(Refused),

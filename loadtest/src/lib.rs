@@ -14,7 +14,8 @@
 //! - `pacer`: waits for a point in time more precisely than a millisecond;
 //! - `connection`: one keep-alive connection and the exchanges on it;
 //! - [`record`]: what is kept of each answer: by phase, by second, by backend;
-//! - [`report`]: the record as plain numbers, ready for JSON.
+//! - [`report`]: the record as plain numbers, ready for JSON;
+//! - [`child`]: starts and ends the programs that the benchmarks put load on.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), loadtest::plan::PlanError> {
@@ -43,3 +44,5 @@ mod connection;
 pub mod record;
 
 pub mod report;
+
+pub mod child;

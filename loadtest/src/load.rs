@@ -11,8 +11,9 @@ use crate::record::{Failure, Outcome, Recorder, Window};
 use crate::report::Report;
 use hyper::header::HeaderValue;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::watch;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -34,7 +35,13 @@ struct Shared {
     recorder: Mutex<Option<Recorder>>,
     in_flight: AtomicUsize,
     stop: watch::Sender<bool>,
+    /// Told each time an outcome has been recorded, for one who waits for it before the next request.
+    recorded: Notify,
+    witness: OnceLock<Box<Witness>>,
 }
+
+/// Sees every outcome as it is recorded.
+type Witness = dyn Fn(&Outcome) + Send + Sync;
 
 impl Load {
     /// Checks `plan` and looks up its target; sends nothing yet.
@@ -49,13 +56,17 @@ impl Load {
         let path = plan.target.path_and_query().map_or("/", |path| path.as_str());
         let uri = path.parse().map_err(|_| PlanError::Target(plan.target.to_string()))?;
         let backend_headers = plan.backend_headers.clone();
-        let target = Arc::new(Target { address, uri, host, backend_headers, idle: Idle::new() });
+        let (method, number_header) = (plan.method.clone(), plan.number_header.clone());
+        let idle = Idle::new();
+        let target = Target { address, method, number_header, uri, host, backend_headers, idle };
         let shared = Shared {
             recorder: Mutex::new(None),
             in_flight: AtomicUsize::new(0),
             stop: watch::Sender::new(false),
+            recorded: Notify::new(),
+            witness: OnceLock::new(),
         };
-        Ok(Load { plan, shared: Arc::new(shared), target })
+        Ok(Load { plan, shared: Arc::new(shared), target: Arc::new(target) })
     }
 
     /// Gives a handle for looking at the run and dividing it into phases.
@@ -63,17 +74,41 @@ impl Load {
         Observer { shared: Arc::clone(&self.shared) }
     }
 
+    /// Calls `witness` with every outcome, in the order in which they come about. It must not block: requests wait for it.
+    pub fn with_witness(self, witness: impl Fn(&Outcome) + Send + Sync + 'static) -> Load {
+        let _ = self.shared.witness.set(Box::new(witness)); // the first witness stays
+        self
+    }
+
     /// Sends every request of the plan when it is due, and returns once the last is answered or has failed.
     ///
     /// Dropped half way, it closes its connections and reports nothing.
     pub async fn run(self) -> Report {
+        self.run_with(None).await
+    }
+
+    /// Asks as one patient client does, instead of at the plan's rate: a request is due `pause` after the answer to the
+    /// one before, or after its failure. The longest gap of the report is then what such a client waited.
+    ///
+    /// Dropped half way, it closes its connection and reports nothing.
+    pub async fn run_in_turn(self, pause: Duration) -> Report {
+        self.run_with(Some(pause)).await
+    }
+
+    async fn run_with(self, pause: Option<Duration>) -> Report {
         let start = Instant::now();
         let recorder = Recorder::new(start, &self.plan.first_phase, self.plan.bucket, self.plan.timeout);
         *self.shared.lock() = Some(recorder);
         let mut stop = self.shared.stop.subscribe();
         let mut connections = JoinSet::new();
+        let send = async {
+            match pause {
+                None => self.send_all(start, &mut connections).await,
+                Some(pause) => self.send_in_turn(start, pause, &mut connections).await,
+            }
+        };
         let end = tokio::select! {
-            () = self.send_all(start, &mut connections) => start + self.plan.duration,
+            () = send => start + self.plan.duration,
             _ = stop.wait_for(|stop| *stop) => Instant::now(),
         };
         self.target.idle.close();
@@ -84,12 +119,26 @@ impl Load {
 
     async fn send_all(&self, start: Instant, connections: &mut JoinSet<()>) {
         let pacer = Pacer::new();
-        for offset in Schedule::new(&self.plan) {
+        for (number, offset) in (0..).zip(Schedule::new(&self.plan)) {
             let due = start + offset;
             pacer.wait_until(due).await;
-            self.send(Job { due, deadline: due + self.plan.timeout }, connections);
+            self.send(Job { number, due, deadline: due + self.plan.timeout }, connections);
         }
         pacer.wait_until(start + self.plan.duration).await;
+    }
+
+    async fn send_in_turn(&self, start: Instant, pause: Duration, connections: &mut JoinSet<()>) {
+        let pacer = Pacer::new();
+        let end = start + self.plan.duration;
+        for number in 0.. {
+            let due = Instant::now();
+            if due >= end {
+                return;
+            }
+            self.send(Job { number, due, deadline: due + self.plan.timeout }, connections);
+            self.shared.recorded.notified().await;
+            pacer.wait_until(Instant::now() + pause).await;
+        }
     }
 
     fn send(&self, job: Job, connections: &mut JoinSet<()>) {
@@ -98,7 +147,8 @@ impl Load {
         self.shared.with_recorder(|recorder| recorder.lag(now.saturating_duration_since(job.due)));
         if in_flight >= self.plan.max_in_flight {
             let result = Err(Failure::Overrun);
-            return self.shared.record(&Outcome { due: job.due, done: now, result, backend: None });
+            let Job { number, due, .. } = job;
+            return self.shared.record(&Outcome { number, due, done: now, result, backend: None });
         }
         let Err(job) = self.target.idle.hand_over(job) else { return };
         while connections.try_join_next().is_some() {} // forget the connections that have ended
@@ -144,5 +194,9 @@ impl Shared {
     fn record(&self, outcome: &Outcome) {
         self.in_flight.fetch_sub(1, Ordering::Relaxed);
         self.with_recorder(|recorder| recorder.record(outcome));
+        if let Some(witness) = self.witness.get() {
+            witness(outcome);
+        }
+        self.recorded.notify_one();
     }
 }

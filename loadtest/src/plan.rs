@@ -2,8 +2,8 @@
 //!
 //! It stands apart from the run so that a command line, a scenario and a test describe load in the same words.
 
-use hyper::Uri;
 use hyper::header::HeaderName;
+use hyper::{Method, Uri};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -15,6 +15,10 @@ pub const BUCKETS_MAX: u128 = 36_000;
 pub struct Plan {
     /// The absolute `http://` address that every request asks for.
     pub target: Uri,
+    /// The method of every request: one without a body, or POST, whose requests have a body of a few bytes.
+    pub method: Method,
+    /// A request header that carries the request's number in the run, by which a server finds one that came twice.
+    pub number_header: Option<HeaderName>,
     /// Requests due per second, on average.
     pub rate: f64,
     /// How long requests become due; answers may arrive later, by at most `timeout`.
@@ -79,7 +83,7 @@ pub enum PlanError {
 }
 
 impl Plan {
-    /// Describes a steady run with the defaults: 10 s timeout, at most 1000 in flight, one bucket per second, the phase
+    /// Describes a steady run with the defaults: GET, 10 s timeout, at most 1000 in flight, one bucket per second, the phase
     /// called `run`, backends named by `x-plimsoll-backend` or else `x-server`, loopback only.
     ///
     /// # Errors
@@ -88,6 +92,8 @@ impl Plan {
         let uri: Uri = target.parse().map_err(|_| PlanError::Target(target.to_owned()))?;
         Ok(Plan {
             target: uri,
+            method: Method::GET,
+            number_header: None,
             rate,
             duration,
             timeout: Duration::from_secs(10),

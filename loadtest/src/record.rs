@@ -19,6 +19,8 @@ pub const BACKENDS_MAX: usize = 64;
 /// What became of one request.
 #[derive(Debug, Clone)]
 pub struct Outcome {
+    /// The position of the request in the run, from 0.
+    pub number: u64,
     /// When the request was due.
     pub due: Instant,
     /// When its answer was complete, or when it failed.

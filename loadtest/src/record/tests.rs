@@ -19,12 +19,18 @@ impl Fixture {
 
     fn answer(&mut self, due: u32, done: u32, backend: &'static str) {
         let backend = Some(HeaderValue::from_static(backend));
-        let outcome = Outcome { due: self.at(due), done: self.at(done), result: Ok(()), backend };
+        let outcome = Outcome { number: 0, due: self.at(due), done: self.at(done), result: Ok(()), backend };
         self.recorder.record(&outcome);
     }
 
     fn fail(&mut self, due: u32, done: u32, failure: Failure) {
-        let outcome = Outcome { due: self.at(due), done: self.at(done), result: Err(failure), backend: None };
+        let outcome = Outcome {
+            number: 0,
+            due: self.at(due),
+            done: self.at(done),
+            result: Err(failure),
+            backend: None,
+        };
         self.recorder.record(&outcome);
     }
 }
@@ -112,7 +118,7 @@ fn the_number_of_backends_told_apart_is_bounded() {
     let mut run = Fixture::new();
     for n in 0..BACKENDS_MAX + 10 {
         let backend = Some(HeaderValue::from_str(&format!("backend-{n}")).unwrap());
-        run.recorder.record(&Outcome { due: run.at(0), done: run.at(1), result: Ok(()), backend });
+        run.recorder.record(&Outcome { number: 0, due: run.at(0), done: run.at(1), result: Ok(()), backend });
     }
     assert_eq!(run.recorder.backends().len(), BACKENDS_MAX);
     assert_eq!(run.recorder.finish(run.start + MS).requests, BACKENDS_MAX as u64 + 10);

@@ -4,13 +4,15 @@
 
 mod server;
 
+use hyper::Method;
+use hyper::header::HeaderName;
 use loadtest::load::Load;
 use loadtest::plan::Plan;
 use loadtest::report::Report;
 use server::{Answer, Server};
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 const MS: Duration = Duration::from_millis(1);
@@ -152,4 +154,33 @@ async fn a_run_that_is_stopped_reports_what_was() {
     let report = run.await.unwrap();
     assert!((10..60_000).contains(&report.requests), "{}", report.requests);
     assert_eq!(report.failed, 0);
+}
+
+#[tokio::test]
+async fn a_post_carries_a_body_and_the_requests_number() {
+    // The server reads no bodies, so no connection may carry a second request.
+    let server = Server::start(|_| Answer::ok("a").then_close()).await;
+    let mut plan = plan(server.address, 100.0, 50 * MS);
+    plan.method = Method::POST;
+    plan.number_header = Some(HeaderName::from_static("x-number"));
+    let numbers = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&numbers);
+    let load = Load::new(plan).await.unwrap();
+    load.with_witness(move |outcome| seen.lock().unwrap().push(outcome.number)).run().await;
+    assert_eq!(*numbers.lock().unwrap(), [0, 1, 2, 3, 4]);
+    let head = server.last_head();
+    for line in ["POST /path?query HTTP/1.1", "x-number: 4", "content-length: 8"] {
+        assert!(head.lines().any(|found| found == line), "{line} is missing in {head}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_asks_in_turn_waits_for_each_answer() {
+    let server = Server::start(|n| if n == 2 { Answer::ok("a").stalling(200 * MS) } else { Answer::ok("a") });
+    let server = server.await;
+    let load = Load::new(plan(server.address, 100.0, 500 * MS)).await.unwrap();
+    let report = load.run_in_turn(10 * MS).await;
+    assert_eq!(server.connections(), 1);
+    assert!(report.requests < 40, "{} requests do not fit between the pauses", report.requests);
+    assert!(report.longest_gap_ms >= 200.0, "{}", report.longest_gap_ms);
 }

@@ -122,7 +122,7 @@ mod tests {
             let done = due + SLICE / 10;
             for backend in if slice < 60 { vec!["backend-2"] } else { vec!["backend-1", "backend-2"] } {
                 let backend = Some(HeaderValue::from_static(backend));
-                recorder.record(&Outcome { due, done, result: Ok(()), backend });
+                recorder.record(&Outcome { number: 0, due, done, result: Ok(()), backend });
             }
             recent.push(recorder.take_window(due + SLICE));
         }

@@ -13,11 +13,11 @@ mod wrk;
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
+use loadtest::child;
 use loadtest::plan::parse_duration;
 use peers::Kind;
 use std::ffi::OsString;
 use std::io::Write as _;
-use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -104,10 +104,6 @@ async fn compare(args: &CompareArgs) -> anyhow::Result<ExitCode> {
     Ok(if comparison.errors() == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// The death signal of a parent survives exec, so peers that know nothing of it end with us as well.
 fn become_command(command: &[OsString]) -> anyhow::Result<ExitCode> {
-    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM))?;
-    let (program, args) = command.split_first().context("no command given")?;
-    let error = std::process::Command::new(program).args(args).exec();
-    Err(error).with_context(|| format!("cannot start {}", program.display()))
+    Err(child::become_command(command)).with_context(|| format!("cannot start {command:?}"))
 }

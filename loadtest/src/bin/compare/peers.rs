@@ -2,14 +2,14 @@
 
 use crate::CompareArgs;
 use anyhow::Context;
-use rustix::process::{Pid, Signal, kill_process};
+use loadtest::child::{Running, with_parent};
 use serde::Serialize;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 use tokio::time::{Instant, sleep, timeout};
 
 /// A proxy that can take part.
@@ -29,12 +29,6 @@ pub(crate) struct Program {
     pub(crate) kind: Kind,
     pub(crate) version: String,
     path: PathBuf,
-}
-
-/// A running proxy, or the backends. Dropped, it is asked to end.
-pub(crate) struct Running {
-    child: Child,
-    pid: u32,
 }
 
 impl Program {
@@ -82,7 +76,7 @@ impl Program {
             Kind::Nginx => command.arg("-p").arg(folder).arg("-c").arg(&file),
             Kind::Plimsoll => command.args(["run", "-c"]).arg(&file),
         };
-        let running = Running::start(&mut command)?;
+        let running = Running::start(command.stdin(Stdio::null())).context("cannot start a child process")?;
         ready(address).await.with_context(|| format!("{:?} does not forward", self.kind))?;
         Ok((running, address))
     }
@@ -126,59 +120,18 @@ impl Program {
     }
 }
 
-impl Running {
-    /// Starts the backends and waits for the addresses they print.
-    pub(crate) async fn backends() -> anyhow::Result<(Running, Vec<SocketAddr>)> {
-        let mut command = with_parent()?;
-        command.arg(std::env::current_exe()?).arg("backend").stdout(Stdio::piped());
-        let mut running = Running::start(&mut command)?;
-        let stdout = running.child.stdout.take().context("the backends have no output")?;
-        let mut line = String::new();
-        timeout(Duration::from_secs(5), BufReader::new(stdout).read_line(&mut line)).await??;
-        let addresses: Result<Vec<_>, _> = line.split_ascii_whitespace().skip(1).map(str::parse).collect();
-        let addresses = addresses.with_context(|| format!("the backends said {line:?}"))?;
-        anyhow::ensure!(!addresses.is_empty(), "the backends did not start");
-        Ok((running, addresses))
-    }
-
-    fn start(command: &mut Command) -> anyhow::Result<Running> {
-        let child = command.stdin(Stdio::null()).spawn().context("cannot start a child process")?;
-        let pid = child.id().context("a child process has ended already")?;
-        Ok(Running { child, pid })
-    }
-
-    pub(crate) fn pid(&self) -> u32 {
-        self.pid
-    }
-
-    /// Asks the process to end, and makes it when it has not after a while.
-    pub(crate) async fn end(mut self) -> anyhow::Result<()> {
-        self.terminate();
-        if timeout(Duration::from_secs(3), self.child.wait()).await.is_err() {
-            self.child.kill().await?;
-        }
-        Ok(())
-    }
-
-    fn terminate(&self) {
-        let still_ours = self.child.id().and_then(|pid| Pid::from_raw(pid as i32));
-        if let Some(pid) = still_ours {
-            let _ = kill_process(pid, Signal::TERM); // it may have ended by itself
-        }
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.terminate();
-    }
-}
-
-/// A command that ends when this program does; what to run is added as arguments.
-fn with_parent() -> anyhow::Result<Command> {
-    let mut command = Command::new(std::env::current_exe()?);
-    command.args(["with-parent", "--"]).stdout(Stdio::null());
-    Ok(command)
+/// Starts the backends and waits for the addresses they print.
+pub(crate) async fn start_backends() -> anyhow::Result<(Running, Vec<SocketAddr>)> {
+    let mut command = with_parent()?;
+    command.arg(std::env::current_exe()?).arg("backend").stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut running = Running::start(&mut command)?;
+    let stdout = running.child().stdout.take().context("the backends have no output")?;
+    let mut line = String::new();
+    timeout(Duration::from_secs(5), BufReader::new(stdout).read_line(&mut line)).await??;
+    let addresses: Result<Vec<_>, _> = line.split_ascii_whitespace().skip(1).map(str::parse).collect();
+    let addresses = addresses.with_context(|| format!("the backends said {line:?}"))?;
+    anyhow::ensure!(!addresses.is_empty(), "the backends did not start");
+    Ok((running, addresses))
 }
 
 /// An address that was free a moment ago: the peers cannot tell which port they chose themselves.

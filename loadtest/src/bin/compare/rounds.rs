@@ -1,11 +1,15 @@
 //! Runs the rounds, proxy by proxy in turn, and sums them up as medians and ratios.
 
-use crate::peers::{Kind, Program, Running};
+use crate::peers::{self, Kind, Program};
 use crate::{CompareArgs, proc, wrk};
+use loadtest::child::Running;
 use serde::Serialize;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
+
+/// How long a process may take to end before it is made to.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// All that was measured.
 #[derive(Debug, Serialize)]
@@ -82,12 +86,12 @@ pub(crate) async fn run(args: &CompareArgs) -> anyhow::Result<Comparison> {
         programs.push(Program::find(*kind, args).await?);
     }
     let folder = tempfile::tempdir()?;
-    let (backends, addresses) = Running::backends().await?;
+    let (backends, addresses) = peers::start_backends().await?;
     let mut settings = Vec::new();
     for connections in &args.connections {
         settings.push(setting(*connections, args, &programs, folder.path(), &addresses).await?);
     }
-    backends.end().await?;
+    backends.end(PATIENCE).await?;
     Ok(Comparison {
         rounds: args.rounds,
         round_seconds: args.round.as_secs().max(1) as f64,
@@ -118,7 +122,7 @@ async fn setting(
     }
     let peers = measured(&contenders);
     for contender in contenders {
-        contender.running.end().await?;
+        contender.running.end(PATIENCE).await?;
     }
     Ok(Setting { connections, peers })
 }

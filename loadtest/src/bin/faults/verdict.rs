@@ -1,0 +1,147 @@
+//! Turns what was seen during a run into the figures of the table. Pure: times are offsets from the run's start.
+
+use crate::fleet::Seen;
+use serde::Serialize;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::time::Duration;
+
+/// An answer later than this is slow.
+const SLOW: Duration = Duration::from_millis(100);
+
+/// The traffic's share is looked at in slices of this length.
+const SLICE: Duration = Duration::from_millis(200);
+
+/// The share of the traffic with which a backend is back.
+const BACK: f64 = 0.25;
+
+/// What became of one request.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Answered {
+    pub(crate) number: u64,
+    pub(crate) due: Duration,
+    pub(crate) done: Duration,
+    /// Why it failed; None when it did not.
+    pub(crate) failure: Option<&'static str>,
+    pub(crate) backend: Option<String>,
+}
+
+/// Everything that was seen during one run.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Observed {
+    pub(crate) gets: Vec<Answered>,
+    pub(crate) posts: Vec<Answered>,
+    /// The requests of the client that asks one at a time.
+    pub(crate) in_turn: Vec<Answered>,
+    pub(crate) seen: Vec<Seen>,
+    pub(crate) fault_from: Duration,
+    pub(crate) fault_until: Duration,
+    /// The backend whose return is waited for.
+    pub(crate) returning: String,
+    /// The end of the run: nothing was due later.
+    pub(crate) end: Duration,
+}
+
+/// The figures of one run.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Verdict {
+    pub(crate) failed_get: u64,
+    pub(crate) failed_post: u64,
+    /// Of the failed POSTs, those that a backend had received.
+    pub(crate) failed_post_received: u64,
+    /// GETs answered, but later than 100 ms.
+    pub(crate) slow_get: u64,
+    /// The longest time between two answers that the client in turn saw.
+    pub(crate) gap_ms: f64,
+    /// POSTs that backends received more than once.
+    pub(crate) posts_executed_twice: u64,
+    /// From the end of the fault until the backend had a quarter of the traffic again. None when it never had.
+    pub(crate) back_after_s: Option<f64>,
+    /// The backend's share of the answers in the second half of the fault.
+    pub(crate) share_during: f64,
+    pub(crate) failures: BTreeMap<&'static str, u64>,
+    /// Failures before the fault: not 0 means that the run says little.
+    pub(crate) failed_before: u64,
+}
+
+impl Observed {
+    /// Works out the figures.
+    pub(crate) fn verdict(&self) -> Verdict {
+        let all = || self.gets.iter().chain(&self.posts);
+        let later = |answered: &&Answered| answered.done >= self.fault_from;
+        let failed = |answers: &[Answered]| {
+            answers.iter().filter(later).filter(|answered| answered.failure.is_some()).count() as u64
+        };
+        let received: HashSet<u64> = self.seen.iter().map(|seen| seen.number).collect();
+        let lost = self.posts.iter().filter(later).filter(|post| post.failure.is_some());
+        let mut failures = BTreeMap::new();
+        for kind in all().filter(later).filter_map(|answered| answered.failure) {
+            *failures.entry(kind).or_default() += 1;
+        }
+        Verdict {
+            failed_get: failed(&self.gets),
+            failed_post: failed(&self.posts),
+            failed_post_received: lost.filter(|post| received.contains(&post.number)).count() as u64,
+            slow_get: self.gets.iter().filter(later).filter(|get| get.is_slow()).count() as u64,
+            gap_ms: longest_gap(&self.in_turn, self.fault_from, self.end).as_secs_f64() * 1000.0,
+            posts_executed_twice: executed_twice(&self.seen),
+            back_after_s: self.back_after().map(|after| after.as_secs_f64()),
+            share_during: self.share_during(),
+            failures,
+            failed_before: all().filter(|a| !later(a) && a.failure.is_some()).count() as u64,
+        }
+    }
+
+    fn back_after(&self) -> Option<Duration> {
+        let is_back = |slice: u32| {
+            let from = self.fault_until + SLICE * slice;
+            share(&self.gets, &self.returning, from, from + SLICE).is_some_and(|share| share >= BACK)
+        };
+        let slices = (self.end.saturating_sub(self.fault_until).as_nanos() / SLICE.as_nanos()) as u32;
+        // Twice in a row, so that a burst of late answers is not taken for a return.
+        (0..slices.saturating_sub(1)).find(|slice| is_back(*slice) && is_back(slice + 1)).map(|n| SLICE * n)
+    }
+
+    fn share_during(&self) -> f64 {
+        let half = self.fault_from + (self.fault_until.saturating_sub(self.fault_from)) / 2;
+        share(&self.gets, &self.returning, half, self.fault_until).unwrap_or(0.0)
+    }
+}
+
+impl Answered {
+    fn is_slow(&self) -> bool {
+        self.failure.is_none() && self.done.saturating_sub(self.due) > SLOW
+    }
+}
+
+/// The longest time without a good answer between the last one before `from` and `end`.
+fn longest_gap(answers: &[Answered], from: Duration, end: Duration) -> Duration {
+    let mut good: Vec<Duration> = answers.iter().filter(|a| a.failure.is_none()).map(|a| a.done).collect();
+    good.sort();
+    let before = good.iter().rposition(|done| *done < from).unwrap_or(0);
+    let points: Vec<Duration> =
+        good.into_iter().skip(before).filter(|done| *done < end).chain([end]).collect();
+    points.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or(end.saturating_sub(from))
+}
+
+/// The share of `backend` in the good answers to what was due in `from..to`. None when there were none.
+fn share(answers: &[Answered], backend: &str, from: Duration, to: Duration) -> Option<f64> {
+    let due = answers.iter().filter(|a| a.failure.is_none() && (from..to).contains(&a.due));
+    let (mut all, mut own) = (0u64, 0u64);
+    for answer in due {
+        all += 1;
+        own += u64::from(answer.backend.as_deref() == Some(backend));
+    }
+    (all > 0).then(|| own as f64 / all as f64)
+}
+
+/// How many requests reached backends more than once, the same or another.
+fn executed_twice(seen: &[Seen]) -> u64 {
+    let mut times: HashMap<u64, u64> = HashMap::new();
+    for seen in seen {
+        *times.entry(seen.number).or_default() += 1;
+    }
+    times.values().filter(|times| **times > 1).count() as u64
+}
+
+#[cfg(test)]
+mod tests;
