@@ -138,6 +138,7 @@ impl App {
             snapshot: Arc::new(ArcSwap::from_pointee(snapshot)),
             telemetry: Arc::clone(&telemetry),
             access_log: Arc::new(ArcSwap::from_pointee(access_log)),
+            alarms: Arc::default(),
         };
         let board = Arc::<Board>::default();
         let admin = Admin::start(config.admin.address, &shared, Arc::clone(&board)).await?;

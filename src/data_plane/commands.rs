@@ -61,6 +61,7 @@ pub fn run(
 /// Carries out commands until the worker has drained or is stopped, or nobody is left to command.
 async fn obey(worker: &Rc<Worker>, mut commands: mpsc::UnboundedReceiver<Command>) {
     let sweeper = tokio::task::spawn_local(sweep(Rc::clone(worker)));
+    let alarmed = tokio::task::spawn_local(pass_on_alarms(Rc::clone(worker)));
     let mut open: Vec<(Box<str>, listener::Closer)> = Vec::new();
     while let Some(command) = commands.recv().await {
         match command {
@@ -82,6 +83,15 @@ async fn obey(worker: &Rc<Worker>, mut commands: mpsc::UnboundedReceiver<Command
         }
     }
     sweeper.abort();
+    alarmed.abort();
+}
+
+/// Wakes the worker's connections after each alarm of a backend, so that those which wait for it look at it.
+async fn pass_on_alarms(worker: Rc<Worker>) {
+    let mut alarms = worker.shared.alarms.subscribe();
+    while alarms.changed().await.is_ok() {
+        worker.deadlines.wake_all();
+    }
 }
 
 async fn sweep(worker: Rc<Worker>) {

@@ -4,6 +4,8 @@
 //! its end.
 
 mod attempts;
+mod contact;
+mod ending;
 mod plan;
 mod refusal;
 

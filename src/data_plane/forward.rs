@@ -5,7 +5,7 @@
 mod download;
 mod upload;
 
-pub use download::{Asked, Download, Finish};
+pub use download::{Asked, Download, Finish, Head};
 pub use upload::{Upload, UploadError};
 
 use std::future::poll_fn;
@@ -14,9 +14,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, recv};
 use tokio::io::AsyncWrite;
 use tokio::net::TcpStream;
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep};
 
 use super::buffer::Buffer;
 use super::connect::ConnectError;
@@ -24,6 +26,7 @@ use super::deadline::Deadline;
 use super::http1::Violation;
 use super::worker::Worker;
 use crate::telemetry::AttemptOutcome;
+use crate::upstream::Backend;
 
 /// Why an attempt, or the exchange with it, failed.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +46,15 @@ pub enum Failure {
     /// The answer is not valid HTTP.
     #[error("invalid answer of the backend: {0}")]
     BadResponse(Violation),
+    /// The answer has a status that is worth another try.
+    #[error("backend answered with status {0}")]
+    Status(u16),
+    /// The backend is silent for much longer than usual. The attempt is whole and may go on.
+    #[error("backend is silent")]
+    Overdue,
+    /// The rival answers first. The attempt is whole, but not needed any more.
+    #[error("another backend answered first")]
+    Overtaken,
     /// The client left.
     #[error("client left")]
     ClientGone,
@@ -64,6 +76,8 @@ impl Failure {
             Self::Reset => AttemptOutcome::Reset,
             Self::Timeout => AttemptOutcome::Timeout,
             Self::BadResponse(_) => AttemptOutcome::BadResponse,
+            Self::Status(_) => AttemptOutcome::ServerError,
+            Self::Overdue | Self::Overtaken => AttemptOutcome::Overtaken,
             Self::ClientGone | Self::ClientTimeout | Self::ClientBody(_) => AttemptOutcome::ClientAbort,
         }
     }
@@ -108,6 +122,40 @@ pub struct Attempt<'x> {
     pub watch: bool,
     /// Bytes sent to the client so far.
     pub sent_bytes: u64,
+    /// What else may end the wait for the first byte.
+    pub race: Race<'x>,
+}
+
+/// What ends the wait for the first byte of an answer, besides that byte and the deadline. Costs one load a poll.
+#[derive(Debug, Default)]
+pub struct Race<'x> {
+    /// The connection of an earlier attempt that may still be answered.
+    pub rival: Option<&'x mut TcpStream>,
+    /// The backend, and its alarm when the request was sent: a later one says that it is silent, or was taken out.
+    pub alarm: Option<(&'x Backend, u32)>,
+    /// When this attempt alone counts as overdue, whatever the others do.
+    pub overdue: Option<Pin<Box<Sleep>>>,
+}
+
+impl Race<'_> {
+    /// Ready with [`Failure::Overtaken`] or [`Failure::Overdue`].
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Failure> {
+        if let Some(rival) = &mut self.rival
+            && rival.poll_read_ready(cx).is_ready()
+        {
+            match recv(&**rival, &mut [0_u8], RecvFlags::PEEK | RecvFlags::DONTWAIT) {
+                Ok((_, 1..)) => return Poll::Ready(Failure::Overtaken),
+                Err(Errno::AGAIN) => {}
+                // Its connection has ended; what that means is looked at when it is taken up again, or never.
+                Ok(_) | Err(_) => self.rival = None,
+            }
+        }
+        let alarmed = self.alarm.is_some_and(|(backend, before)| backend.alarm() != before);
+        if alarmed || self.overdue.as_mut().is_some_and(|sleep| sleep.as_mut().poll(cx).is_ready()) {
+            return Poll::Ready(Failure::Overdue);
+        }
+        Poll::Pending
+    }
 }
 
 impl Attempt<'_> {
@@ -138,6 +186,9 @@ impl Attempt<'_> {
                 *sent = Some(Instant::now());
             }
             self.poll_client_gone(cx)?;
+            if let Poll::Ready(ended) = self.race.poll(cx) {
+                return Poll::Ready(Err(ended));
+            }
             ready!(self.deadline.poll_passed(cx));
             Poll::Ready(Err(if self.upload.awaits_client() {
                 Failure::ClientTimeout

@@ -10,11 +10,13 @@
 //! 4. The head for the backend is written ([`http1::rewrite`]) into a small buffer of its own, which is kept until the
 //!    answer is there: from it the request can be sent again.
 //! 5. [`balance`] asks the upstream for a backend that has not been tried.
-//! 6. [`pool`] gives an idle connection of this worker, or [`connect`] opens one.
+//! 6. [`pool`] gives an idle connection of this worker, or [`connect`] opens one; after a short patience with a silent
+//!    host, another backend is tried beside it.
 //! 7. [`forward`] sends the request and, beside it, relays the answer: interim responses, the rewritten head in front of
 //!    the body that was read with it, the rest as it comes. A `101` becomes a [`tunnel`].
 //! 8. A failure goes to the one place that decides about retries ([`crate::upstream::RetryRules`]) and, if it says so,
-//!    back to 5.
+//!    back to 5. So does the alarm of a backend that has fallen silent, but then the attempt goes on as the *rival* of
+//!    the next one, and the first answer is taken.
 //! 9. [`record`] is the one exit: metrics and access log, exactly once, however the exchange ended.
 //!
 //! # What holds everywhere

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use super::buffer::Buffers;
 use super::deadline::Deadlines;
@@ -24,6 +24,8 @@ pub struct Shared {
     pub telemetry: Arc<Telemetry>,
     /// Where lines of the access log go.
     pub access_log: Arc<ArcSwap<AccessLog>>,
+    /// Wakes who waits for a backend, after its [alarm](crate::upstream::Backend::raise_alarm) was raised.
+    pub alarms: Arc<watch::Sender<()>>,
 }
 
 /// The state that the tasks of one worker share.

@@ -34,6 +34,8 @@ pub struct Backend {
     pub series: Arc<BackendSeries>,
     /// How long its answers take, for the balancer that asks for it.
     pub latency: PeakLatency,
+    /// How long connecting to it takes.
+    pub connects: PeakLatency,
     weight: AtomicU32,
     /// In milliseconds.
     idle_timeout: AtomicU64,
@@ -41,6 +43,7 @@ pub struct Backend {
     /// Milliseconds after `epoch` at which the suspicion ends; 0 for none.
     suspect_until: AtomicU64,
     suspected: Notify,
+    alarm: AtomicU32,
     epoch: Instant,
     availability: Mutex<Availability>,
 }
@@ -59,11 +62,13 @@ impl Backend {
             address,
             series,
             latency: PeakLatency::new(now),
+            connects: PeakLatency::new(now),
             weight: AtomicU32::new(0),
             idle_timeout: AtomicU64::new(0),
             retired: AtomicBool::new(false),
             suspect_until: AtomicU64::new(0),
             suspected: Notify::new(),
+            alarm: AtomicU32::new(0),
             epoch: now,
             availability: Mutex::new(availability),
         }
@@ -122,6 +127,18 @@ impl Backend {
     /// Cancel safe.
     pub async fn suspected(&self) {
         self.suspected.notified().await;
+    }
+
+    /// Returns the number of the latest alarm: a changed one says that the backend is silent or was taken out, and that
+    /// who waits for it may do better elsewhere.
+    #[must_use]
+    pub fn alarm(&self) -> u32 {
+        self.alarm.load(Relaxed)
+    }
+
+    /// Raises an alarm. Who waits for the backend must be woken to hear of it.
+    pub fn raise_alarm(&self) {
+        self.alarm.fetch_add(1, Relaxed);
     }
 
     /// Makes the backend suspect, on all workers at once and without a lock.

@@ -9,7 +9,7 @@
 //! - `fleet`: who may be picked now.
 //! - [`balance`]: how one of them is picked, an algorithm to a file.
 //! - `pick`, `keys`, `sticky`: one backend for one attempt, what of the request may decide it.
-//! - `retry`: whether a failed attempt is followed by another.
+//! - `retry`, `budget`: whether a failed attempt is followed by another.
 //!
 //! ```text
 //!              data plane (every worker)                    control plane
@@ -22,6 +22,7 @@
 mod availability;
 mod backend;
 pub mod balance;
+mod budget;
 mod exchange;
 mod fleet;
 mod identity;
@@ -36,6 +37,7 @@ mod sticky;
 pub use availability::{Availability, Event, Thresholds, Transition};
 pub use backend::{Backend, InFlight, SUSPICION_LASTS};
 pub use balance::Balancer;
+pub use budget::RetryBudget;
 pub use exchange::{ExchangeSettings, HostHeader};
 pub use fleet::{Fleet, Standing, WhenNoneAvailable};
 pub use identity::BackendId;
@@ -48,8 +50,9 @@ pub use settings::{
 };
 pub use sticky::StickySettings;
 
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use tokio::time::Instant;
@@ -71,10 +74,14 @@ pub struct Upstream {
     pub exchange: ExchangeSettings,
     /// What is counted of it.
     pub series: Arc<UpstreamSeries>,
+    /// What is left for retries. The same after a reload.
+    pub budget: Arc<RetryBudget>,
     balancer: Balancer,
     when_none_available: WhenNoneAvailable,
     sticky: Option<Sticky>,
     turn: Turn,
+    /// In nanoseconds; 0 for none.
+    overdue_after: AtomicU64,
     fleet: ArcSwap<Fleet>,
     /// Held while a fleet is built and swapped, so that the last one built has seen every transition.
     publishing: Mutex<()>,
@@ -120,10 +127,15 @@ impl Upstream {
             backends,
             retries: settings.retries,
             exchange: settings.exchange,
+            budget: previous.map_or_else(
+                || Arc::new(RetryBudget::new(settings.retries.budget)),
+                |previous| Arc::clone(&previous.budget),
+            ),
             balancer: settings.balancer,
             when_none_available: settings.when_none_available,
             sticky,
             turn: Turn::default(),
+            overdue_after: AtomicU64::new(0),
             publishing: Mutex::new(()),
         };
         upstream.adopt(settings.checks, now);
@@ -168,6 +180,22 @@ impl Upstream {
     #[must_use]
     pub fn fleet(&self) -> Arc<Fleet> {
         self.fleet.load_full()
+    }
+
+    /// Returns after how long an attempt is overdue by itself. None when only silence tells, and while nobody knows.
+    #[must_use]
+    pub fn overdue_after(&self) -> Option<Duration> {
+        match self.overdue_after.load(Relaxed) {
+            0 => None,
+            nanoseconds => Some(Duration::from_nanos(nanoseconds)),
+        }
+    }
+
+    /// Sets after how long an attempt is overdue by itself.
+    pub fn set_overdue_after(&self, patience: Option<Duration>) {
+        let nanoseconds =
+            patience.map_or(0, |patience| u64::try_from(patience.as_nanos()).unwrap_or(u64::MAX));
+        self.overdue_after.store(nanoseconds, Relaxed);
     }
 
     /// Returns how a backend is picked.

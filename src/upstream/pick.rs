@@ -83,6 +83,12 @@ impl Tried {
         self.0.contains(&backend)
     }
 
+    /// Tells whether a backend other than this one was tried.
+    #[must_use]
+    pub fn others_than(&self, backend: usize) -> bool {
+        self.0.iter().any(|tried| *tried != backend)
+    }
+
     /// Tells whether nothing was tried yet.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -15,6 +15,8 @@ use crate::telemetry::{RetryReason, RetryRefusal};
 /// | stale pooled connection | fresh | fresh | give up |
 /// | reset before the answer | elsewhere | elsewhere | give up |
 /// | no answer in time | elsewhere | elsewhere | give up |
+/// | answer with a status of [`RetryRules::statuses`] | (cannot be) | elsewhere | give up |
+/// | answer overdue | elsewhere, in parallel | elsewhere, in parallel | give up |
 /// | answer that is no HTTP | give up | give up | give up |
 ///
 /// In every row one gives up as soon as a byte of an answer has gone to the client, or when a part of the body was
@@ -141,6 +143,10 @@ pub enum Failure {
     Timeout,
     /// The backend's answer is no valid HTTP.
     BadResponse,
+    /// The backend answered with a status that is worth another try.
+    Status,
+    /// The head of the answer takes far longer than usual; the attempt goes on while another backend is asked.
+    Overdue,
 }
 
 /// A failed attempt, as far as the decision depends on it.
@@ -181,6 +187,8 @@ impl RetryRules {
             Failure::Stale => Some(Decision::Fresh),
             Failure::Reset => self.on_reset.then_some(Decision::Elsewhere(RetryReason::Reset)),
             Failure::Timeout => self.on_timeout.then_some(Decision::Elsewhere(RetryReason::Timeout)),
+            Failure::Status => Some(Decision::Elsewhere(RetryReason::Status)),
+            Failure::Overdue => Some(Decision::Elsewhere(RetryReason::Overdue)),
             Failure::BadResponse => None,
         };
         match (allowed, self.refusal(attempted)) {

@@ -18,6 +18,9 @@ use tokio::time::Instant;
 /// How long anything that must happen may take, on a machine that is busy with other tests.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long something is waited for that does not happen.
+pub(crate) const SHORT: Duration = Duration::from_millis(200);
+
 /// Waits until `condition` holds; fails the test with `what` when it does not in time.
 #[track_caller]
 pub(crate) fn eventually(what: &str, mut condition: impl FnMut() -> bool) {

@@ -169,3 +169,59 @@ fn a_body_larger_than_the_replay_buffer_is_sent_once() {
     assert!(statuses.contains(&502) && statuses.contains(&200), "{statuses:?}");
     assert!(well.requests().iter().all(|request| request.body.len() == 1_000_000), "never a part of it");
 }
+
+/// A backend that answers everything with a 500.
+fn failing() -> Backend {
+    Backend::answering(|_| b"HTTP/1.1 500 Internal Server Error\r\ncontent-length: 4\r\n\r\noops".to_vec())
+}
+
+#[test]
+fn an_error_that_another_backend_may_not_have_is_asked_elsewhere() {
+    let (bad, well) = (failing(), Backend::saying("well"));
+    let balancer = Setup::over([&bad, &well]).start();
+    for _ in 0..4 {
+        let answer = balancer.get("/");
+        assert_eq!((answer.status(), answer.text()), (200, "well"));
+    }
+    let metrics = balancer.metrics();
+    let retries = metrics.sum("plimsoll_retries_total", &["backend=\"backend-1\"", "reason=\"status\""]);
+    assert!(retries >= 1.0, "the failing one had its turns");
+    balancer.expect_metric("plimsoll_rescues_total", &["backend=\"backend-2\""], retries);
+}
+
+#[test]
+fn an_error_of_all_backends_is_the_answer() {
+    let (one, other) = (failing(), failing());
+    let balancer = Setup::over([&one, &other]).start();
+    let answer = balancer.get("/");
+    assert_eq!((answer.status(), answer.text()), (500, "oops"), "not one of our own");
+    assert_eq!((one.requests().len(), other.requests().len()), (1, 1), "each was asked once");
+}
+
+#[test]
+fn an_error_in_answer_to_a_request_with_effects_is_the_answer() {
+    let (bad, well) = (failing(), Backend::saying("well"));
+    let balancer = Setup::over([&bad, &well]).start();
+    let post = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    let mut statuses = [balancer.ask(post).status(), balancer.ask(post).status()];
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 500]);
+    assert_eq!(bad.requests().len() + well.requests().len(), 2, "nothing is sent twice");
+}
+
+#[test]
+fn a_host_that_does_not_answer_connects_costs_its_patience_and_no_more() {
+    let well = Backend::saying("well");
+    let balancer = Setup::at([Backend::vanished(), well.address]).upstream("health: off").start();
+    let mut client = balancer.connect();
+    let begun = tokio::time::Instant::now();
+    for method in ["POST", "GET", "POST", "GET"] {
+        let request = format!("{method} / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n");
+        assert_eq!(client.exchange(request).text(), "well", "nothing had been sent to the other");
+    }
+    // Without a second attempt in parallel it would be the connect timeout, a second.
+    assert!(begun.elapsed() < std::time::Duration::from_millis(900), "{:?}", begun.elapsed());
+    let labels = ["backend=\"backend-1\"", "outcome=\"connect_timeout\""];
+    balancer.expect_metric("plimsoll_attempts_total", &labels, 1.0);
+    balancer.expect_metric("plimsoll_rescues_total", &["backend=\"backend-2\""], 1.0);
+}

@@ -1,44 +1,54 @@
-//! Attempts on backends, one after the other, until one answers or none may follow.
-
-use std::sync::Arc;
+//! Attempts on backends, one after the other and sometimes two at a time, until one answers or none may follow.
 
 use tokio::net::TcpStream;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
+use super::Connection;
+use super::contact::Contact;
 use super::plan::Plan;
-use super::refusal::Refusal;
-use super::{Connection, PLAIN_TEXT};
 use crate::data_plane::balance::Keys;
-use crate::data_plane::connect::connect;
-use crate::data_plane::forward::{Attempt, Download, Failure, Finish, Patience, Upload};
-use crate::data_plane::http1::answer::Answer;
+use crate::data_plane::forward::{Attempt, Download, Failure, Finish, Patience, Race, Upload};
 use crate::data_plane::record::Record;
 use crate::data_plane::snapshot::Listener;
-use crate::data_plane::tunnel;
-use crate::telemetry::{AttemptOutcome, Label as _, RefusalReason, RetryRefusal};
+use crate::telemetry::{AttemptOutcome, RetryReason, RetryRefusal};
 use crate::upstream::{
-    Attempted, Backend, Balancer, Decision, Failure as Kind, HostHeader, Pick, Sign, Tried, Upstream,
+    Attempted, Backend, Balancer, Decision, ExchangeSettings, Failure as Kind, Hedge, HostHeader, Pick, Sign,
+    Tried, Upstream,
 };
 
 /// One request on its way through an upstream.
-struct Forwarding<'c, 's> {
-    connection: &'c mut Connection,
-    listener: &'s Listener,
-    upstream: &'s Upstream,
-    plan: Plan<'s>,
-    upload: Upload,
-    record: Record<'s>,
-    tried: Tried,
+pub(super) struct Forwarding<'c, 's> {
+    pub(super) connection: &'c mut Connection,
+    pub(super) listener: &'s Listener,
+    pub(super) upstream: &'s Upstream,
+    pub(super) plan: Plan<'s>,
+    pub(super) upload: Upload,
+    pub(super) record: Record<'s>,
+    pub(super) tried: Tried,
+    /// An earlier attempt that may still be answered, while another backend is asked. Boxed, because it is rare.
+    rival: Option<Box<Underway<'s>>>,
 }
 
-/// What follows a failed attempt.
-enum Next {
-    /// The same backend, on a new connection.
-    Fresh,
-    /// Another backend.
+/// An attempt from its connection to its end.
+pub(super) struct Underway<'s> {
+    pub(super) contact: Contact<'s>,
+    pub(super) download: Download,
+    /// Whether silence, or the time that it takes, still asks for a rival.
+    impatient: bool,
+    /// Bytes sent to the backend; known when the attempt is set aside or over.
+    sent_bytes: u64,
+}
+
+/// What comes next.
+pub(super) enum Next<'s> {
+    /// An attempt on this backend, on a new connection.
+    Fresh(Pick<'s>),
+    /// An attempt on another backend.
     Elsewhere,
-    /// Nothing.
-    End(Failure),
+    /// The attempt that is under way goes on.
+    Resume(Underway<'s>),
+    /// Nothing: this is how the exchange failed, and the attempt if it came to one.
+    End(Failure, Option<Underway<'s>>),
 }
 
 impl Connection {
@@ -56,45 +66,61 @@ impl Connection {
         let body = std::mem::take(&mut plan.body);
         let upload = Upload::new(outbound, body, listener.limits.body, replay_max);
         let tried = Tried::new();
-        let mut forwarding = Forwarding { connection: self, listener, upstream, plan, upload, record, tried };
+        let mut forwarding =
+            Forwarding { connection: self, listener, upstream, plan, upload, record, tried, rival: None };
         forwarding.run().await
     }
 }
 
 impl<'s> Forwarding<'_, 's> {
     async fn run(&mut self) -> bool {
-        let mut again: Option<Pick<'s>> = None;
+        let mut next = Next::Elsewhere;
         loop {
-            let fresh = again.is_some();
-            let Some(pick) = again.take().or_else(|| self.pick()) else {
-                self.record.refused(RefusalReason::NoneAvailable);
-                let text = "no backend of this upstream is available";
-                return Box::pin(self.answer(503, text)).await;
-            };
-            self.record.picked(pick.backend);
-            self.record.attempts += u32::from(!fresh);
-            let extra = self.extra_lines(&pick);
-            let mut download = Download::new(self.plan.asked, extra);
-            let failure = match self.attempt(pick.backend, fresh, &mut download).await {
-                Ok((stream, finish)) => return self.complete(pick.backend, stream, finish, &download).await,
-                Err(failure) => failure,
-            };
-            match self.after(failure, &pick, &download) {
-                Next::Fresh => again = Some(pick),
-                Next::Elsewhere => {}
+            let begun = match next {
+                Next::Elsewhere => match self.pick() {
+                    Some(pick) => self.begin(pick, false).await,
+                    None => return Box::pin(self.refuse_for_want_of_backends()).await,
+                },
+                Next::Fresh(pick) => self.begin(pick, true).await,
+                Next::Resume(attempt) => Ok(attempt),
                 // Boxed, as everything rare: its state would make every connection's task larger.
-                Next::End(failure) => return Box::pin(self.fail(&failure, &download)).await,
-            }
-            self.upload.rewind(&self.connection.worker.buffers);
+                Next::End(failure, attempt) => return Box::pin(self.fail(&failure, attempt)).await,
+            };
+            next = match begun {
+                Err(failed) => failed,
+                Ok(mut attempt) => match self.converse(&mut attempt).await {
+                    Ok(finish) => return self.complete(attempt, finish).await,
+                    Err(failure) => self.after(attempt, failure),
+                },
+            };
         }
     }
 
-    fn pick(&mut self) -> Option<Pick<'s>> {
+    pub(super) fn pick(&mut self) -> Option<Pick<'s>> {
         let client = self.connection.client.ip();
         let keys = Keys { source: client, head: self.upload.outbound(), words: self.plan.words };
         let first = self.record.attempts == 0;
         let now = if first { self.record.planned_at() } else { Instant::now() };
         self.upstream.pick(&keys, &self.tried, &mut self.connection.worker.rng.borrow_mut(), now)
+    }
+
+    /// Makes contact with a backend.
+    async fn begin(&mut self, pick: Pick<'s>, fresh: bool) -> Result<Underway<'s>, Next<'s>> {
+        match self.contact(pick, fresh).await {
+            Ok(contact) => {
+                let mut download = Download::new(self.plan.asked, self.extra_lines(&contact.pick));
+                download.reused = contact.reused;
+                if self.upstream.exchange.host == HostHeader::Backend {
+                    self.upload.set_host(&contact.pick.backend.address.to_string());
+                }
+                Ok(Underway { contact, download, impatient: true, sent_bytes: 0 })
+            }
+            Err((pick, error)) => {
+                self.count(&pick, error.outcome());
+                self.upstream.note(pick.backend, Sign::ConnectFailed, Instant::now());
+                Err(self.follow(&pick, Failure::Connect(error), None))
+            }
+        }
     }
 
     /// Returns the lines that the answer gains; allocates nothing where there are none.
@@ -105,6 +131,10 @@ impl<'s> Forwarding<'_, 's> {
             lines.extend_from_slice(pick.backend.name.as_bytes());
             lines.extend_from_slice(b"\r\n");
         }
+        if self.upstream.exchange.attempts_header {
+            let attempts = self.record.attempts;
+            lines.extend_from_slice(format!("x-plimsoll-attempts: {attempts}\r\n").as_bytes());
+        }
         if let Some(cookie) = pick.set_cookie {
             lines.extend_from_slice(b"set-cookie: ");
             lines.extend_from_slice(cookie.as_bytes());
@@ -113,23 +143,207 @@ impl<'s> Forwarding<'_, 's> {
         lines
     }
 
-    /// Makes one attempt, and counts it.
-    async fn attempt(
-        &mut self,
-        backend: &Arc<Backend>,
-        fresh: bool,
-        download: &mut Download,
-    ) -> Result<(TcpStream, Finish), Failure> {
-        let _in_flight = backend.begin_exchange();
-        let result = self.converse(backend, fresh, download).await;
-        let shard = backend.series.shard(self.connection.worker.id);
-        shard.sent_bytes.add(self.upload.sent_bytes());
-        shard.received_bytes.add(download.received_bytes);
-        shard.attempts.inc(match &result {
-            Ok(_) if download.status >= 500 => AttemptOutcome::ServerError,
-            Ok(_) => AttemptOutcome::Ok,
-            Err(failure) => failure.outcome(),
+    /// Sends the request and relays the answer, unless another attempt is to follow or has been faster.
+    async fn converse(&mut self, underway: &mut Underway<'s>) -> Result<Finish, Failure> {
+        self.record.body_came_later |= !self.upload.is_received();
+        let head = {
+            let Underway { contact, download, impatient, .. } = &mut *underway;
+            let watched = *impatient && self.plan.idempotent && self.upstream.retries.hedge != Hedge::Off;
+            let race = watched.then(|| (&**contact.pick.backend, contact.alarm));
+            let mut attempt = self.attempt(&mut contact.stream, race);
+            let head = download.head(&mut attempt).await;
+            let sent = attempt.sent_bytes;
+            self.record.sent_bytes += sent;
+            head?
+        };
+        let Underway { contact, download, .. } = underway;
+        if self.upstream.retries.statuses.contains(download.status)
+            && let Decision::Elsewhere(_) = self.decide(Kind::Status, contact.pick.index, false)
+        {
+            return Err(Failure::Status(download.status));
+        }
+        self.drop_rival(true);
+        let mut attempt = self.attempt(&mut contact.stream, None);
+        let finish = download.relay(&mut attempt, head).await;
+        let sent = attempt.sent_bytes;
+        self.record.sent_bytes += sent;
+        finish
+    }
+
+    /// Puts together what an attempt works with. With `race`, it also ends with the alarm of this backend, with an
+    /// answer to the rival, or when it is overdue.
+    fn attempt<'x>(
+        &'x mut self,
+        backend: &'x mut TcpStream,
+        race: Option<(&'x Backend, u32)>,
+    ) -> Attempt<'x> {
+        let timeouts = self.listener.timeouts;
+        let ExchangeSettings { response_timeout, .. } = self.upstream.exchange;
+        let overdue = race.and_then(|_| self.upstream.overdue_after());
+        Attempt {
+            worker: &self.connection.worker,
+            client: &mut self.connection.stream,
+            backend,
+            upload: &mut self.upload,
+            deadline: &self.connection.deadline,
+            patience: Patience {
+                body: timeouts.body,
+                write: timeouts.write,
+                response: response_timeout.min(self.upstream.retries.per_try_timeout),
+            },
+            watch: self.connection.ahead.is_none(),
+            sent_bytes: 0,
+            race: Race {
+                rival: self.rival.as_mut().map(|rival| &mut rival.contact.stream),
+                alarm: race,
+                // A timer, which only those pay for who have asked for it.
+                overdue: overdue.map(|after| Box::pin(sleep(after))),
+            },
+        }
+    }
+
+    /// Decides what follows an attempt that did not get its answer; says so as well.
+    fn after(&mut self, mut attempt: Underway<'s>, failure: Failure) -> Next<'s> {
+        match failure {
+            Failure::Overdue => return self.hedge(attempt),
+            Failure::Overtaken => {
+                self.settle(&mut attempt, AttemptOutcome::Overtaken);
+                return self.take_up_rival().unwrap_or(Next::End(failure, Some(attempt)));
+            }
+            _ => self.settle(&mut attempt, failure.outcome()),
+        }
+        let pick = attempt.contact.pick;
+        match failure {
+            Failure::Stale => {
+                pick.backend.series.shard(self.connection.worker.id).connections_stale.inc();
+            }
+            Failure::Reset | Failure::Timeout | Failure::BadResponse(_) => {
+                self.upstream.note(pick.backend, Sign::Broke, Instant::now());
+            }
+            Failure::Status(_) => self.upstream.note(pick.backend, Sign::ServerError, Instant::now()),
+            _ => {}
+        }
+        self.follow(&pick, failure, Some(attempt))
+    }
+
+    /// Decides what follows a failure that has been counted.
+    fn follow(&mut self, pick: &Pick<'s>, failure: Failure, attempt: Option<Underway<'s>>) -> Next<'s> {
+        let started = attempt.as_ref().is_some_and(|attempt| attempt.download.started);
+        let decision = match &failure {
+            // Decided when the head was there: an answer that is not repeated would have gone to the client.
+            Failure::Status(_) => Decision::Elsewhere(RetryReason::Status),
+            Failure::Connect(_) => self.decide(Kind::Connect, pick.index, started),
+            Failure::Stale => self.decide(Kind::Stale, pick.index, started),
+            Failure::Reset => self.decide(Kind::Reset, pick.index, started),
+            Failure::Timeout => self.decide(Kind::Timeout, pick.index, started),
+            Failure::BadResponse(_) => self.decide(Kind::BadResponse, pick.index, started),
+            _of_the_client => {
+                self.drop_rival(false);
+                return Next::End(failure, attempt);
+            }
+        };
+        match decision {
+            Decision::Fresh => {
+                self.upload.rewind(&self.connection.worker.buffers);
+                Next::Fresh(*pick)
+            }
+            Decision::Elsewhere(reason) => {
+                self.retried(pick, reason);
+                let left = self.others_than(pick.index);
+                self.tried.add(pick.index);
+                if !left && let Some(rival) = self.take_up_rival() {
+                    return rival;
+                }
+                self.upload.rewind(&self.connection.worker.buffers);
+                Next::Elsewhere
+            }
+            Decision::GiveUp(_) if !started && self.rival.is_some() => {
+                self.take_up_rival().unwrap_or(Next::End(failure, attempt))
+            }
+            Decision::GiveUp(_) => Next::End(failure, attempt),
+        }
+    }
+
+    /// Asks the rules, and for what they do not know: whether somebody else is left, and the budget.
+    fn decide(&self, kind: Kind, index: usize, answer_started: bool) -> Decision {
+        let decision = self.upstream.retries.decide(&Attempted {
+            failure: kind,
+            idempotent: self.plan.idempotent,
+            request_written: self.upload.has_begun(),
+            body_intact: self.upload.is_replayable(),
+            answer_started,
+            attempts: self.record.attempts,
         });
+        let refusal = match decision {
+            // A backend that takes too long may be at its limit: asking it again would only add to that, and keep the
+            // client waiting. One that answers with an error would do so again.
+            Decision::Elsewhere(RetryReason::Timeout | RetryReason::Status | RetryReason::Overdue)
+                if !self.others_than(index) =>
+            {
+                RetryRefusal::NoBackend
+            }
+            // A failed connect has cost the backend nothing.
+            Decision::Elsewhere(reason) if reason != RetryReason::Connect && !self.upstream.budget.take() => {
+                RetryRefusal::Budget
+            }
+            Decision::GiveUp(Some(refusal)) => refusal,
+            decided => return decided,
+        };
+        self.upstream.series.shard(self.connection.worker.id).retries_refused.inc(refusal);
+        Decision::GiveUp(Some(refusal))
+    }
+
+    /// Sets an attempt aside that is overdue, so that another backend is asked beside it.
+    fn hedge(&mut self, mut attempt: Underway<'s>) -> Next<'s> {
+        let pick = attempt.contact.pick;
+        // An alarm that comes later asks again: the budget may have grown.
+        attempt.contact.alarm = pick.backend.alarm();
+        attempt.impatient = self.rival.is_none();
+        let possible = attempt.impatient && self.upload.is_complete();
+        if !possible || !matches!(self.decide(Kind::Overdue, pick.index, false), Decision::Elsewhere(_)) {
+            return Next::Resume(attempt);
+        }
+        self.retried(&pick, RetryReason::Overdue);
+        self.tried.add(pick.index);
+        attempt.impatient = false;
+        attempt.sent_bytes = self.upload.sent_bytes();
+        self.upload.rewind(&self.connection.worker.buffers);
+        self.rival = Some(Box::new(attempt));
+        Next::Elsewhere
+    }
+
+    /// Goes back to the rival, which is answered first or is the last hope.
+    fn take_up_rival(&mut self) -> Option<Next<'s>> {
+        let rival = *self.rival.take()?;
+        self.upload.was_sent_before();
+        self.record.picked(rival.contact.pick.backend);
+        Some(Next::Resume(rival))
+    }
+
+    /// Ends the attempt that was set aside; `overtaken` by another, or because nobody waits any more.
+    fn drop_rival(&mut self, overtaken: bool) {
+        let Some(mut rival) = self.rival.take() else { return };
+        let backend = rival.contact.pick.backend;
+        if overtaken {
+            self.upstream.note(backend, Sign::Overtaken, Instant::now());
+        }
+        let outcome = if overtaken { AttemptOutcome::Overtaken } else { AttemptOutcome::ClientAbort };
+        self.settle_sent(&mut rival, outcome);
+    }
+
+    /// Counts the attempt that was under way.
+    pub(super) fn settle(&mut self, attempt: &mut Underway<'s>, outcome: AttemptOutcome) {
+        attempt.sent_bytes += self.upload.sent_bytes();
+        self.settle_sent(attempt, outcome);
+    }
+
+    fn settle_sent(&self, attempt: &mut Underway<'s>, outcome: AttemptOutcome) {
+        let backend = attempt.contact.pick.backend;
+        let download = &attempt.download;
+        let shard = backend.series.shard(self.connection.worker.id);
+        shard.sent_bytes.add(attempt.sent_bytes);
+        shard.received_bytes.add(download.received_bytes);
+        shard.attempts.inc(outcome);
         if let (Some(sent), Some(first)) = (download.sent, download.first_byte) {
             // An answer that began before the request was whole says nothing about how fast it was.
             if let Some(wait) = first.checked_duration_since(sent) {
@@ -140,239 +354,23 @@ impl<'s> Forwarding<'_, 's> {
                 }
             }
         }
-        result
     }
 
-    async fn converse(
-        &mut self,
-        backend: &Arc<Backend>,
-        fresh: bool,
-        download: &mut Download,
-    ) -> Result<(TcpStream, Finish), Failure> {
-        let worker = &self.connection.worker;
-        let shard = backend.series.shard(worker.id);
-        // What cannot be sent again must not meet a connection that has just been closed.
-        let only_once = !self.plan.idempotent || !self.upload.is_received();
-        let pooled = if fresh { None } else { worker.pool.take(backend, only_once) };
-        let mut stream = match pooled {
-            Some(stream) => {
-                shard.connections_reused.inc();
-                download.reused = true;
-                stream
-            }
-            None => {
-                let begun = Instant::now();
-                let stream = connect(backend.address, self.upstream.exchange.connect_timeout).await?;
-                let now = Instant::now();
-                shard.connections_opened.inc();
-                shard.connect_duration.record(now.duration_since(begun));
-                self.record.connected(begun, now);
-                stream
-            }
-        };
-        if self.upstream.exchange.host == HostHeader::Backend {
-            self.upload.set_host(&backend.address.to_string());
-        }
-        let timeouts = self.listener.timeouts;
-        self.record.body_came_later |= !self.upload.is_received();
-        let mut attempt = Attempt {
-            worker: &self.connection.worker,
-            client: &mut self.connection.stream,
-            backend: &mut stream,
-            upload: &mut self.upload,
-            deadline: &self.connection.deadline,
-            patience: Patience {
-                body: timeouts.body,
-                write: timeouts.write,
-                response: self.upstream.exchange.response_timeout,
-            },
-            watch: self.connection.ahead.is_none(),
-            sent_bytes: 0,
-        };
-        let result = download.run(&mut attempt).await;
-        self.record.sent_bytes += attempt.sent_bytes;
-        Ok((stream, result?))
+    /// Counts an attempt that came to no connection.
+    pub(super) fn count(&self, pick: &Pick<'_>, outcome: AttemptOutcome) {
+        pick.backend.series.shard(self.connection.worker.id).attempts.inc(outcome);
     }
 
-    /// Decides what follows a failed attempt, and charges the backend with it.
-    fn after(&mut self, failure: Failure, pick: &Pick<'s>, download: &Download) -> Next {
-        let kind = match &failure {
-            Failure::Connect(_) => Kind::Connect,
-            Failure::Stale => Kind::Stale,
-            Failure::Reset => Kind::Reset,
-            Failure::Timeout => Kind::Timeout,
-            Failure::BadResponse(_) => Kind::BadResponse,
-            Failure::ClientGone | Failure::ClientTimeout | Failure::ClientBody(_) => {
-                return Next::End(failure);
-            }
-        };
-        let worker = self.connection.worker.id;
-        let shard = pick.backend.series.shard(worker);
-        match kind {
-            Kind::Connect => {
-                self.upstream.note(pick.backend, Sign::ConnectFailed, Instant::now());
-            }
-            Kind::Stale => shard.connections_stale.inc(),
-            _ => {}
-        }
-        let decision = self.upstream.retries.decide(&Attempted {
-            failure: kind,
-            idempotent: self.plan.idempotent,
-            request_written: self.upload.has_begun(),
-            body_intact: self.upload.is_replayable(),
-            answer_started: download.started,
-            attempts: self.record.attempts,
-        });
-        match decision {
-            Decision::Fresh => Next::Fresh,
-            Decision::Elsewhere(_) if kind == Kind::Timeout && !self.others_than(pick.index) => {
-                // It may be at its limit: asking it again would only add to that, and keep the client waiting.
-                self.upstream.series.shard(worker).retries_refused.inc(RetryRefusal::NoBackend);
-                Next::End(failure)
-            }
-            Decision::Elsewhere(reason) => {
-                shard.retries.inc(reason);
-                self.tried.add(pick.index);
-                self.record.retried(&pick.backend.name);
-                Next::Elsewhere
-            }
-            Decision::GiveUp(refusal) => {
-                if let Some(refusal) = refusal {
-                    self.upstream.series.shard(worker).retries_refused.inc(refusal);
-                }
-                Next::End(failure)
-            }
-        }
+    /// Charges a backend with a retry.
+    pub(super) fn retried(&mut self, pick: &Pick<'s>, reason: RetryReason) {
+        pick.backend.series.shard(self.connection.worker.id).retries.inc(reason);
+        self.record.retried(&pick.backend.name);
     }
 
     /// Tells whether a backend is left that may be picked and has not been tried, besides the one at `index`.
-    fn others_than(&self, index: usize) -> bool {
+    pub(super) fn others_than(&self, index: usize) -> bool {
         let fleet = self.upstream.fleet();
         let untried = |other: usize| other != index && !self.tried.contains(other) && fleet.accepts(other);
         (0..self.upstream.backends.len()).any(untried)
-    }
-
-    /// Ends an exchange that was answered: both connections go where their next request comes from.
-    async fn complete(
-        &mut self,
-        backend: &'s Arc<Backend>,
-        mut stream: TcpStream,
-        finish: Finish,
-        download: &Download,
-    ) -> bool {
-        self.record.answered(download.sent, download.first_byte, download.head_sent);
-        if self.record.attempts > 1 {
-            backend.series.shard(self.connection.worker.id).rescues.inc();
-        }
-        self.upstream.note(backend, Sign::Answered, self.record.planned_at());
-        if finish.upgraded {
-            return Box::pin(self.tunnel(backend, stream, download.status)).await;
-        }
-        let now = download.ended.unwrap_or_else(Instant::now);
-        if finish.backend_persistent {
-            let settings = &self.upstream.exchange;
-            self.connection.worker.pool.put(backend, stream, now, settings.idle_connections);
-        } else {
-            let _ = rustix::net::shutdown(&mut stream, rustix::net::Shutdown::Write);
-        }
-        let received = self.upload.is_received();
-        self.end(download.status, now);
-        // Where the client does not expect the end, or is still sending, a plain close could take the answer with it.
-        let surprised = self.plan.asked.wished_persistent || self.connection.ahead.is_some() || !received;
-        if !finish.client_persistent && surprised {
-            Box::pin(self.connection.linger()).await;
-        }
-        finish.client_persistent
-    }
-
-    async fn tunnel(&mut self, backend: &'s Arc<Backend>, mut stream: TcpStream, status: u16) -> bool {
-        let _in_flight = backend.begin_exchange();
-        let connection = &mut *self.connection;
-        let ahead = connection.ahead.take();
-        let (buffers, deadline) = (&connection.worker.buffers, &connection.deadline);
-        let carried = tunnel::run(&mut connection.stream, &mut stream, ahead, buffers, deadline).await;
-        let shard = backend.series.shard(self.connection.worker.id);
-        shard.sent_bytes.add(carried.up);
-        shard.received_bytes.add(carried.down);
-        self.record.received_bytes += carried.up;
-        self.record.sent_bytes += carried.down;
-        // How long the two talked says nothing about how fast the answer was: the exchange took until its head.
-        let answered = self.record.head_sent_at().unwrap_or_else(Instant::now);
-        self.end(status, answered);
-        false
-    }
-
-    /// Ends an exchange whose last attempt failed: an error for the client if it has seen nothing yet.
-    async fn fail(&mut self, failure: &Failure, download: &Download) -> bool {
-        self.record.answered(download.sent, download.first_byte, download.head_sent);
-        if download.started {
-            // The client has a part of the answer; that its connection ends early is the only thing left to say.
-            self.record.because(failure.outcome().as_str());
-            let client_left = matches!(failure, Failure::ClientGone | Failure::ClientTimeout);
-            if client_left {
-                self.record.client_left();
-            }
-            self.end(download.status, Instant::now());
-            if !client_left && self.plan.asked.minor == 1 {
-                // Answers before this one may still be on their way to a client that sends ahead.
-                self.connection.linger().await;
-            }
-            return false;
-        }
-        let refusal = match failure {
-            Failure::ClientGone => Refusal::GONE,
-            Failure::ClientTimeout => {
-                Refusal::new(408, RefusalReason::BodyTimeout, "request body took too long")
-            }
-            Failure::ClientBody(violation) => Refusal::from(*violation),
-            other => return self.answer_failure(other).await,
-        };
-        self.refuse(&refusal).await
-    }
-
-    /// Answers that the last attempt failed.
-    async fn answer_failure(&mut self, failure: &Failure) -> bool {
-        let outcome = failure.outcome();
-        let status = match outcome {
-            AttemptOutcome::Timeout | AttemptOutcome::ConnectTimeout => 504,
-            _ => 502,
-        };
-        self.record.because(outcome.as_str());
-        self.answer(status, &failure.to_string()).await
-    }
-
-    /// Gives an answer of our own to a request that was well-formed.
-    async fn answer(&mut self, status: u16, text: &str) -> bool {
-        let persistent = self.plan.asked.keeps_after_own_answer() && self.upload.is_received();
-        let body = format!("{status} {text}\n");
-        let own = Answer { status, lines: PLAIN_TEXT, body: body.as_bytes() };
-        self.record.received_bytes += self.upload.received_bytes();
-        let head = self.upload.outbound();
-        let (head_only, record) = (self.plan.asked.head, &mut self.record);
-        let stays = Box::pin(self.connection.conclude(&own, head_only, persistent, head, record)).await;
-        self.release();
-        stays
-    }
-
-    async fn refuse(&mut self, refusal: &Refusal) -> bool {
-        self.record.received_bytes += self.upload.received_bytes();
-        let head = self.upload.outbound();
-        Box::pin(self.connection.refuse(refusal, self.plan.asked.head, head, &mut self.record)).await;
-        self.release();
-        false
-    }
-
-    /// Writes the record, and gives back what the request held.
-    fn end(&mut self, status: u16, now: Instant) {
-        self.record.received_bytes += self.upload.received_bytes();
-        self.record.end(status, self.upload.outbound(), now);
-        self.release();
-    }
-
-    /// Gives back what the request held; what the client sent after it comes next.
-    fn release(&mut self) {
-        if let Some(surplus) = self.upload.release(&self.connection.worker.buffers) {
-            self.connection.ahead = Some(surplus);
-        }
     }
 }

@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use tokio::time::Instant;
 
-use super::{Attempt, Failure};
+use super::{Attempt, Failure, Race};
 use crate::data_plane::buffer::Buffer;
 use crate::data_plane::http1::Violation;
 use crate::data_plane::http1::body::{Body, Taken};
@@ -75,8 +75,16 @@ pub struct Finish {
     pub upgraded: bool,
 }
 
+/// The head of a final answer, rewritten and not sent on yet.
+#[derive(Debug)]
+pub struct Head {
+    buffer: Buffer,
+    bytes: Vec<u8>,
+    relay: Relay,
+}
+
 /// A head that was parsed and rewritten.
-enum Head {
+enum Parsed {
     /// An interim response, complete.
     Interim(Vec<u8>),
     /// The head of the final answer, and what follows from it.
@@ -84,6 +92,7 @@ enum Head {
 }
 
 /// What is decided when the final head is there.
+#[derive(Debug)]
 struct Relay {
     body: Body,
     finish: Finish,
@@ -113,11 +122,13 @@ impl Download {
         }
     }
 
-    /// Relays the answer while the request goes on being sent.
+    /// Waits for the head of the final answer while the request goes on being sent; relays interim responses.
+    ///
+    /// After [`Failure::Overdue`] it may be called again.
     ///
     /// # Errors
-    /// See [`Failure`]. [`Download::started`] says whether the client has seen any of it.
-    pub async fn run(&mut self, attempt: &mut Attempt<'_>) -> Result<Finish, Failure> {
+    /// See [`Failure`].
+    pub async fn head(&mut self, attempt: &mut Attempt<'_>) -> Result<Head, Failure> {
         let mut interim = 0;
         let mut held = None;
         loop {
@@ -125,16 +136,16 @@ impl Download {
             loop {
                 match self.take_head(&mut buffer, attempt)? {
                     None => break,
-                    Some(Head::Interim(_)) if interim == INTERIM_MAX => {
+                    Some(Parsed::Interim(_)) if interim == INTERIM_MAX => {
                         return Err(Failure::BadResponse(Violation::StatusLine));
                     }
-                    Some(Head::Interim(head)) => {
+                    Some(Parsed::Interim(head)) => {
                         interim += 1;
                         // The wait is for the final answer.
                         self.first_byte = (!buffer.filled().is_empty()).then(Instant::now);
                         self.send_interim(attempt, &head).await?;
                     }
-                    Some(Head::Final(head, relay)) => return self.relay(attempt, buffer, head, relay).await,
+                    Some(Parsed::Final(bytes, relay)) => return Ok(Head { buffer, bytes, relay }),
                 }
             }
             held = Some(buffer);
@@ -152,6 +163,7 @@ impl Download {
             }
             Ok((buffer, count)) => {
                 self.first_byte.get_or_insert_with(Instant::now);
+                attempt.race = Race::default();
                 self.received_bytes += count as u64;
                 Ok(buffer)
             }
@@ -161,7 +173,7 @@ impl Download {
     }
 
     /// Takes the head at the front of `buffer` and rewrites it; `None` while it is incomplete.
-    fn take_head(&mut self, buffer: &mut Buffer, attempt: &Attempt<'_>) -> Result<Option<Head>, Failure> {
+    fn take_head(&mut self, buffer: &mut Buffer, attempt: &Attempt<'_>) -> Result<Option<Parsed>, Failure> {
         let mut slots = field_slots();
         let parsed =
             ResponseHead::parse(buffer.filled(), &mut slots, HEAD_MAX).map_err(Failure::BadResponse)?;
@@ -171,7 +183,7 @@ impl Download {
         if matches!(head.status, 100 | 102..=199) {
             rewrite::response(&head, &Back::default(), &mut out);
             buffer.consume(len);
-            return Ok(Some(Head::Interim(out)));
+            return Ok(Some(Parsed::Interim(out)));
         }
         // A body that is still on its way would be read as the other protocol.
         if head.status == 101 && !(self.asked.upgrade && attempt.upload.is_complete()) {
@@ -188,7 +200,7 @@ impl Download {
         };
         rewrite::response(&head, &back, &mut out);
         buffer.consume(len);
-        Ok(Some(Head::Final(out, relay)))
+        Ok(Some(Parsed::Final(out, relay)))
     }
 
     fn decide(&self, head: &ResponseHead<'_, '_>, attempt: &Attempt<'_>) -> Relay {
@@ -219,14 +231,12 @@ impl Download {
     }
 
     /// Sends the head together with what of the body came with it, then the rest as it comes.
-    async fn relay(
-        &mut self,
-        attempt: &mut Attempt<'_>,
-        buffer: Buffer,
-        head: Vec<u8>,
-        mut relay: Relay,
-    ) -> Result<Finish, Failure> {
-        let mut next = Some((buffer, head));
+    ///
+    /// # Errors
+    /// See [`Failure`]. [`Download::started`] says whether the client has seen any of it.
+    pub async fn relay(&mut self, attempt: &mut Attempt<'_>, head: Head) -> Result<Finish, Failure> {
+        let Head { buffer, bytes, mut relay } = head;
+        let mut next = Some((buffer, bytes));
         loop {
             let (buffer, prefix) = match next.take() {
                 Some(first) => first,

@@ -147,6 +147,13 @@ impl Upload {
         }
     }
 
+    /// Goes back to an attempt to which all of it was sent, after another was begun; only if all of it is kept.
+    pub fn was_sent_before(&mut self) {
+        self.written = self.outbound.len();
+        self.sent = 0;
+        self.refused = false;
+    }
+
     /// Gives back the buffers; what the client sent after this request is returned.
     pub fn release(&mut self, buffers: &Buffers) -> Option<Buffer> {
         buffers.put_small(std::mem::take(&mut self.outbound));

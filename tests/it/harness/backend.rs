@@ -92,6 +92,20 @@ impl Backend {
         address.expect("a bound socket has an address")
     }
 
+    /// An address whose host does not answer connects, as if it had vanished: the queue of a socket that never accepts
+    /// is full, and Linux drops what would overfill it.
+    pub(crate) fn vanished() -> SocketAddr {
+        let listener = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket can be made");
+        listener.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).expect("loopback has a free port");
+        listener.listen(0).expect("a bound socket can listen");
+        let address = listener.local_addr().ok().and_then(|address| address.as_socket());
+        let address = address.expect("a bound socket has an address");
+        let is_queued = || std::net::TcpStream::connect_timeout(&address, super::SHORT).map(std::mem::forget);
+        while is_queued().is_ok() {}
+        std::mem::forget(listener);
+        address
+    }
+
     /// The requests that reached the backend so far, in order.
     pub(crate) fn requests(&self) -> Vec<Message> {
         self.memory.requests.lock().unwrap_or_else(PoisonError::into_inner).clone()

@@ -195,9 +195,10 @@ async fn a_tcp_check_connects_and_closes() {
 #[tokio::test]
 async fn a_refused_connection_fails_by_connect_for_both_kinds() {
     for kind in [CheckKind::Tcp, CheckKind::Http(http(None))] {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let address = listener.local_addr().expect("a bound listener has an address");
-        drop(listener);
+        // Bound and never listening: nobody else gets the port.
+        let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+        socket.bind(([127, 0, 0, 1], 0).into()).expect("a free port");
+        let address = socket.local_addr().expect("a bound socket has an address");
         let outcome = check_once(address, &settings(kind, PATIENCE)).await;
         assert_outcome(&outcome, CheckResult::FailConnect, "connection refused");
     }
