@@ -103,6 +103,9 @@ catalogue! {
         RETRIES_REFUSED = Counter "plimsoll_retries_refused_total" [upstream, reason] "attempts",
             "Failed attempts that were not repeated elsewhere, by what forbade it.",
             when "clients see failures although other backends are well";
+        RETRY_BUDGET_LEFT = Gauge "plimsoll_retry_budget_left" [upstream] "attempts",
+            "Retries that may be made now: the budget bounds what retries add to an upstream in trouble.",
+            when "retries are refused for the budget, and you want to know how long it lasts";
     }
     "Backends" {
         BACKEND_UP = Gauge "plimsoll_backend_up" [upstream, backend] "1 or 0",
@@ -120,6 +123,9 @@ catalogue! {
         BACKEND_EFFECTIVE_WEIGHT = Gauge "plimsoll_backend_effective_weight" [upstream, backend] "weight",
             "Weight that the balancer works with now: reduced in slow start, 0 while the backend gets no requests.",
             when "you watch a backend ramp up after it came back";
+        BACKEND_INTENDED_SHARE = Gauge "plimsoll_backend_intended_share" [upstream, backend] "share, 0 to 1",
+            "Share of new requests that is intended for the backend now.",
+            when "you compare it with the share that the backend gets";
         BACKEND_TRANSITIONS = Counter "plimsoll_backend_transitions_total" [upstream, backend, state, cause]
             "transitions",
             "Changes of the backend's state, by the new state and its cause.",
@@ -128,6 +134,18 @@ catalogue! {
             "Unix time",
             "Time of the last change of the backend's state; 0 before the first.",
             when "you mark the exact moment of a failure on a graph";
+        EJECTIONS = Counter "plimsoll_ejections_total" [upstream, backend, reason] "ejections",
+            "Times that the backend was taken out for what live traffic showed of it.",
+            when "a backend fails although its checks pass";
+        EJECTIONS_REFUSED = Counter "plimsoll_ejections_refused_total" [upstream, reason] "ejections",
+            "Ejections not carried out because too few backends would have been left.",
+            when "many backends fail at once, or max_ejected is too low";
+        DETECTION_DURATION = Histogram "plimsoll_detection_seconds" [upstream, backend] "seconds",
+            "Time from the first sign of trouble to the verdict that took the backend out.",
+            when "you want to know how long a failure goes unnoticed";
+        REDISTRIBUTION_DURATION = Histogram "plimsoll_redistribution_seconds" [upstream, backend] "seconds",
+            "Time from the first sign of trouble to the last attempt that was still sent to the backend.",
+            when "you want to know how long a failing backend still gets requests";
         UPSTREAM_BACKENDS = Gauge "plimsoll_upstream_backends" [upstream] "backends",
             "Backends that are configured.",
             when "you show available backends as a part of all";
@@ -143,6 +161,20 @@ catalogue! {
         HEALTH_CHECK_DURATION = Histogram "plimsoll_health_check_duration_seconds" [upstream, backend] "seconds",
             "Time that active health checks took.",
             when "checks come close to their timeout";
+    }
+    "The load line" {
+        BACKEND_INFLIGHT_LIMIT = Gauge "plimsoll_backend_inflight_limit" [upstream, backend] "requests",
+            "Exchanges that may be in progress on the backend at a time; +Inf without a limit.",
+            when "you compare it with the exchanges in progress, or watch an adaptive limit";
+        QUEUED = Gauge "plimsoll_queued_requests" [upstream] "requests",
+            "Requests that wait because every backend is at its limit.",
+            when "you want to see an overload begin";
+        QUEUE_WAIT = Histogram "plimsoll_queue_wait_seconds" [upstream] "seconds",
+            "Time that requests waited because every backend was at its limit.",
+            when "latency grows although the backends are quick";
+        QUEUE_ENDED = Counter "plimsoll_queue_ended_total" [upstream, result] "requests",
+            "Requests that found every backend at its limit, by how that ended.",
+            when "clients get 503, and you want to know whether more backends would help";
     }
     "Connections to backends" {
         CONNECT_DURATION = Histogram "plimsoll_connect_duration_seconds" [upstream, backend] "seconds",

@@ -135,6 +135,11 @@ impl Gauge {
 pub struct FloatGauge(AtomicU64);
 
 impl FloatGauge {
+    /// Makes a gauge that shows `value`.
+    pub fn new(value: f64) -> Self {
+        Self(AtomicU64::new(value.to_bits()))
+    }
+
     /// Replaces the value.
     pub fn set(&self, value: f64) {
         self.0.store(value.to_bits(), Relaxed);

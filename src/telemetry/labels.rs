@@ -194,6 +194,20 @@ label! {
 }
 
 label! {
+    /// How the wait of a request ended that found every backend at its limit.
+    QueueEnd as "result" {
+        /// A backend had room for it.
+        Admitted = "admitted",
+        /// It was refused, because no backend had room for it in time.
+        TimedOut = "timed_out",
+        /// It was refused at once, because as many were waiting as may.
+        Full = "full",
+        /// Its client left.
+        Abandoned = "abandoned",
+    }
+}
+
+label! {
     /// What is done with a request when its upstream has no available backend.
     NoneAvailable as "choice" {
         /// It is tried on any backend.

@@ -5,8 +5,8 @@ use std::fmt::Write;
 use super::catalogue::{self as c, ALL, Metric};
 use super::histogram::BOUNDS_NS;
 use super::labels::{
-    AcceptError, AttemptOutcome, BackendState, CheckResult, CodeClass, Label, NoneAvailable, RefusalReason,
-    ReloadResult, RetryReason, RetryRefusal, TransitionCause,
+    AcceptError, AttemptOutcome, BackendState, CheckResult, CodeClass, EjectionReason, Label, NoneAvailable,
+    QueueEnd, RefusalReason, ReloadResult, RetryReason, RetryRefusal, TransitionCause,
 };
 
 const INTRODUCTION: &str = "\
@@ -16,7 +16,8 @@ What `/metrics` on the admin address exports. This page is written from `src/tel
 `src/telemetry/labels.rs`; `just bless` writes it anew after a change there.
 
 - Every series of a configured backend, upstream, listener or route exists from the start with 0 and stays while it is
-  configured. Series with a `code` exist for the usual codes and appear for another one when it first occurs.
+  configured. Series with a `code` exist for the usual codes and appear for another one when it first occurs;
+  so do transitions, for the usual pairs of `state` and `cause`.
 - The sum over `plimsoll_requests_total` is the number of all answers. Where no backend was tried, `backend` is `none`;
   where no upstream was chosen either, both are.
 - An answer that the balancer made itself after its attempts had failed is counted on the last backend tried.
@@ -73,8 +74,10 @@ fn values_of_labels(page: &mut String) {
     values::<CodeClass>(page, &c::ROUTE_REQUESTS);
     values::<BackendState>(page, &c::BACKEND_TRANSITIONS);
     values::<TransitionCause>(page, &c::BACKEND_TRANSITIONS);
+    values::<EjectionReason>(page, &c::EJECTIONS);
     values::<NoneAvailable>(page, &c::NONE_AVAILABLE);
     values::<CheckResult>(page, &c::HEALTH_CHECKS);
+    values::<QueueEnd>(page, &c::QUEUE_ENDED);
     values::<AcceptError>(page, &c::LISTENER_ACCEPT_ERRORS);
     values::<ReloadResult>(page, &c::CONFIG_RELOADS);
 }

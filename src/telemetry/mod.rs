@@ -32,7 +32,7 @@ pub use cells::{Cell, Counter, FloatGauge, Gauge, LocalGauge, SharedCounter};
 pub use histogram::{BOUNDS_NS, Histogram, HistogramTotal};
 pub use labels::{
     AcceptError, AttemptOutcome, BackendState, CheckResult, CodeClass, EjectionReason, Label, NoneAvailable,
-    RefusalReason, ReloadResult, RetryReason, RetryRefusal, TransitionCause,
+    QueueEnd, RefusalReason, ReloadResult, RetryReason, RetryRefusal, TransitionCause,
 };
 pub use metrics_md::metrics_md;
 pub use program_log::{LOG_VARIABLE, LogError, LogForm, start_log};

@@ -230,6 +230,7 @@ impl Upstream {
         for (at, backend) in self.backends.iter().enumerate() {
             let weight = if fleet.accepts(at) { standing(backend).effective_weight } else { 0.0 };
             backend.series.effective_weight.set(weight);
+            backend.series.intended_share.set(fleet.share(at));
         }
         let available = if fleet.is_fail_open() { 0 } else { fleet.len() };
         self.series.available.set(available as i64);

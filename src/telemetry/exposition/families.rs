@@ -3,9 +3,10 @@
 use super::family::Family;
 use crate::telemetry::all_series::Live;
 use crate::telemetry::catalogue::{self as c, Metric};
+use crate::telemetry::cells::SharedCounter;
 use crate::telemetry::histogram::{Histogram, HistogramTotal};
 use crate::telemetry::labels::{BackendState, Label, TransitionCause};
-use crate::telemetry::series::{BackendSeries, BackendShard, ListenerShard};
+use crate::telemetry::series::{BackendSeries, BackendShard, ListenerShard, UpstreamSeries};
 use crate::telemetry::shards::PerWorker;
 use crate::telemetry::status::{StatusCounts, StatusTotal};
 
@@ -47,12 +48,11 @@ pub(super) static FAMILIES: &[(&Metric, Sample)] = &[
     }),
     (&c::RESCUES, |live, family| backend_counts(live, family, |shard| shard.rescues.get())),
     (&c::RETRIES_REFUSED, |live, family| {
-        for at in &live.upstreams {
-            family.by_label(&[&at.upstream], |reason| {
-                at.shards().sum(|shard| shard.retries_refused.get(reason))
-            });
-        }
+        upstream_counts(live, family, |at, reason| {
+            at.shards().sum(|shard| shard.retries_refused.get(reason))
+        });
     }),
+    (&c::RETRY_BUDGET_LEFT, |live, family| upstream_values(live, family, |at| at.budget_left.get())),
     (&c::BACKEND_UP, |live, family| backend_values(live, family, |at| f64::from(u8::from(at.is_up())))),
     (&c::BACKEND_STATE, |live, family| backend_values(live, family, |at| at.state().index() as f64)),
     (&c::BACKEND_INFLIGHT, |live, family| backend_values(live, family, |at| at.inflight.get() as f64)),
@@ -60,30 +60,37 @@ pub(super) static FAMILIES: &[(&Metric, Sample)] = &[
     (&c::BACKEND_EFFECTIVE_WEIGHT, |live, family| {
         backend_values(live, family, |at| at.effective_weight.get())
     }),
+    (&c::BACKEND_INTENDED_SHARE, |live, family| backend_values(live, family, |at| at.intended_share.get())),
     (&c::BACKEND_TRANSITIONS, transitions),
     (&c::BACKEND_LAST_TRANSITION, |live, family| {
         backend_values(live, family, BackendSeries::last_transition_seconds);
     }),
-    (&c::UPSTREAM_BACKENDS, |live, family| {
-        live.upstreams.iter().for_each(|at| family.number(&[&at.upstream], at.configured.get() as f64));
+    (&c::EJECTIONS, |live, family| {
+        live.backends.iter().for_each(|at| family.by_label(&name(at), |reason| at.ejections.get(reason)));
     }),
-    (&c::UPSTREAM_AVAILABLE, |live, family| {
-        live.upstreams.iter().for_each(|at| family.number(&[&at.upstream], at.available.get() as f64));
+    (&c::EJECTIONS_REFUSED, |live, family| {
+        upstream_counts(live, family, |at, reason| at.ejections_refused.get(reason));
     }),
+    (&c::DETECTION_DURATION, |live, family| shared_durations(live, family, |at| &at.detection)),
+    (&c::REDISTRIBUTION_DURATION, |live, family| shared_durations(live, family, |at| &at.redistribution)),
+    (&c::UPSTREAM_BACKENDS, |live, family| upstream_values(live, family, |at| at.configured.get() as f64)),
+    (&c::UPSTREAM_AVAILABLE, |live, family| upstream_values(live, family, |at| at.available.get() as f64)),
     (&c::NONE_AVAILABLE, |live, family| {
-        live.upstreams
-            .iter()
-            .for_each(|at| family.by_label(&[&at.upstream], |choice| at.none_available.get(choice)));
+        upstream_counts(live, family, |at, choice| at.none_available.get(choice));
     }),
     (&c::HEALTH_CHECKS, |live, family| {
         live.backends.iter().for_each(|at| family.by_label(&name(at), |result| at.checks.get(result)));
     }),
-    (&c::HEALTH_CHECK_DURATION, |live, family| {
-        for at in &live.backends {
-            let mut total = HistogramTotal::default();
-            at.check_duration.add_to(&mut total);
-            family.histogram(&name(at), &total);
+    (&c::HEALTH_CHECK_DURATION, |live, family| shared_durations(live, family, |at| &at.check_duration)),
+    (&c::BACKEND_INFLIGHT_LIMIT, |live, family| backend_values(live, family, |at| at.inflight_limit.get())),
+    (&c::QUEUED, |live, family| upstream_values(live, family, |at| at.queued.get() as f64)),
+    (&c::QUEUE_WAIT, |live, family| {
+        for at in &live.upstreams {
+            family.histogram(&[&at.upstream], &added_up(at.shards(), |shard| &shard.queue_wait));
         }
+    }),
+    (&c::QUEUE_ENDED, |live, family| {
+        upstream_counts(live, family, |at, result| at.queue_ended.get(result));
     }),
     (&c::CONNECT_DURATION, |live, family| backend_durations(live, family, |shard| &shard.connect_duration)),
     (&c::BACKEND_CONNECTIONS_OPENED, |live, family| {
@@ -159,7 +166,15 @@ fn requests(live: &Live<'_>, family: &mut Family) {
 /// be mostly impossible ones.
 fn transitions(live: &Live<'_>, family: &mut Family) {
     use {BackendState as State, TransitionCause as Cause};
-    let usual = [(State::Up, Cause::Check), (State::Down, Cause::Check)];
+    let usual = [
+        (State::Down, Cause::Check),
+        (State::Up, Cause::Check),
+        (State::Up, Cause::Ramp),
+        (State::SlowStart, Cause::Check),
+        (State::SlowStart, Cause::Readmission),
+        (State::Ejected, Cause::Traffic),
+        (State::Ejected, Cause::Outlier),
+    ];
     for at in &live.backends {
         for state in State::ALL {
             for cause in Cause::ALL {
@@ -186,6 +201,31 @@ fn backend_counts(live: &Live<'_>, family: &mut Family, count: impl Fn(&BackendS
 
 fn backend_durations(live: &Live<'_>, family: &mut Family, durations: impl Fn(&BackendShard) -> &Histogram) {
     live.backends.iter().for_each(|at| family.histogram(&name(at), &added_up(at.shards(), &durations)));
+}
+
+/// Shows what the control path measures of each backend.
+fn shared_durations(
+    live: &Live<'_>,
+    family: &mut Family,
+    durations: impl Fn(&BackendSeries) -> &Histogram<SharedCounter>,
+) {
+    for at in &live.backends {
+        let mut total = HistogramTotal::default();
+        durations(at).add_to(&mut total);
+        family.histogram(&name(at), &total);
+    }
+}
+
+fn upstream_values(live: &Live<'_>, family: &mut Family, value: impl Fn(&UpstreamSeries) -> f64) {
+    live.upstreams.iter().for_each(|at| family.number(&[&at.upstream], value(at)));
+}
+
+fn upstream_counts<L: Label>(
+    live: &Live<'_>,
+    family: &mut Family,
+    count: impl Fn(&UpstreamSeries, L) -> u64,
+) {
+    live.upstreams.iter().for_each(|at| family.by_label(&[&at.upstream], |value| count(at, value)));
 }
 
 fn listener_counts(live: &Live<'_>, family: &mut Family, count: impl Fn(&ListenerShard) -> u64) {

@@ -6,7 +6,7 @@ use crate::telemetry::by_label::ByLabel;
 use crate::telemetry::cells::{Counter, FloatGauge, Gauge, LocalGauge, SharedCounter};
 use crate::telemetry::histogram::Histogram;
 use crate::telemetry::labels::{
-    AttemptOutcome, BackendState, CheckResult, Label, RetryReason, TransitionCause,
+    AttemptOutcome, BackendState, CheckResult, EjectionReason, Label, RetryReason, TransitionCause,
 };
 use crate::telemetry::seconds_since_epoch;
 use crate::telemetry::shards::{Padded, PerWorker, WorkerId};
@@ -30,6 +30,16 @@ pub struct BackendSeries {
     pub checks: ByLabel<CheckResult, SharedCounter>,
     /// Seconds that active health checks took; written by the control path.
     pub check_duration: Histogram<SharedCounter>,
+    /// The share of new work that the fleet in force intends, 0 to 1.
+    pub intended_share: FloatGauge,
+    /// Exchanges that may be in flight at a time; infinite without a limit.
+    pub inflight_limit: FloatGauge,
+    /// Ejections by what live traffic showed; written by the control path.
+    pub ejections: ByLabel<EjectionReason, SharedCounter>,
+    /// From the first sign of trouble to the change of state that took the backend out.
+    pub detection: Histogram<SharedCounter>,
+    /// From the first sign of trouble to the last attempt that was still sent to it.
+    pub redistribution: Histogram<SharedCounter>,
     up: Gauge,
     state: Gauge,
     last_transition: FloatGauge,
@@ -47,6 +57,11 @@ impl BackendSeries {
             effective_weight: FloatGauge::default(),
             checks: ByLabel::default(),
             check_duration: Histogram::default(),
+            intended_share: FloatGauge::default(),
+            inflight_limit: FloatGauge::new(f64::INFINITY),
+            ejections: ByLabel::default(),
+            detection: Histogram::default(),
+            redistribution: Histogram::default(),
             up: Gauge::default(),
             state: Gauge::default(),
             last_transition: FloatGauge::default(),

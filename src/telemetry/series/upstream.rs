@@ -1,8 +1,9 @@
 //! What is counted of one upstream as a whole.
 
 use crate::telemetry::by_label::ByLabel;
-use crate::telemetry::cells::{Gauge, SharedCounter};
-use crate::telemetry::labels::{NoneAvailable, RetryRefusal};
+use crate::telemetry::cells::{FloatGauge, Gauge, SharedCounter};
+use crate::telemetry::histogram::Histogram;
+use crate::telemetry::labels::{EjectionReason, NoneAvailable, QueueEnd, RetryRefusal};
 use crate::telemetry::shards::{PerWorker, WorkerId};
 use crate::telemetry::status::StatusCounts;
 
@@ -17,6 +18,14 @@ pub struct UpstreamSeries {
     pub configured: Gauge,
     /// Picks that found no available backend, by what was done instead.
     pub none_available: ByLabel<NoneAvailable, SharedCounter>,
+    /// Ejections that were due and not carried out, because too few backends would have been left.
+    pub ejections_refused: ByLabel<EjectionReason, SharedCounter>,
+    /// Retries that the budget allows now.
+    pub budget_left: FloatGauge,
+    /// Requests that wait now because every backend is at its limit, on all workers.
+    pub queued: Gauge,
+    /// Requests that found every backend at its limit, by how that ended.
+    pub queue_ended: ByLabel<QueueEnd, SharedCounter>,
     shards: PerWorker<UpstreamShard>,
 }
 
@@ -27,6 +36,10 @@ impl UpstreamSeries {
             available: Gauge::default(),
             configured: Gauge::default(),
             none_available: ByLabel::default(),
+            ejections_refused: ByLabel::default(),
+            budget_left: FloatGauge::default(),
+            queued: Gauge::default(),
+            queue_ended: ByLabel::default(),
             shards: PerWorker::new(workers),
         }
     }
@@ -50,4 +63,6 @@ pub struct UpstreamShard {
     pub requests_no_backend: StatusCounts,
     /// Failed attempts that were the last, by what forbade another.
     pub retries_refused: ByLabel<RetryRefusal>,
+    /// The time that each request waited which found every backend at its limit, however its wait ended.
+    pub queue_wait: Histogram,
 }
