@@ -161,6 +161,7 @@ fn routes(root: &Node, file: &Section<'_>, upstreams: &[UpstreamConfig]) -> Vec<
         name: Name::parse("default").expect("invariant: this is a name"),
         listeners: Vec::new(),
         matcher: Matcher::default(),
+        idempotent: false,
         action: RouteAction::Upstream(upstream.name.clone()),
     });
     default.into_iter().collect()

@@ -49,6 +49,8 @@ pub struct Route {
     pub listeners: Box<[Box<str>]>,
     /// What a request must look like.
     pub matcher: Matcher,
+    /// Whether its requests may be sent to a backend again whatever their method.
+    pub idempotent: bool,
     /// Where it goes.
     pub target: Target,
     /// What is counted of it.

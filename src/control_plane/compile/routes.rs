@@ -45,6 +45,7 @@ fn route(config: &RouteConfig, upstreams: &[Arc<Upstream>], telemetry: &Telemetr
         name: name.into(),
         listeners: config.listeners.iter().map(|listener| listener.to_string().into()).collect(),
         matcher: matcher(&config.matcher),
+        idempotent: config.idempotent,
         target,
     })
 }

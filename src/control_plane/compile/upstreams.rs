@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -11,14 +12,18 @@ use crate::control_plane::config::upstream::balance::{
     Balance, HashKey as HashKeyConfig, SameSite, StickyConfig,
 };
 use crate::control_plane::config::upstream::health::HealthCheck;
+use crate::control_plane::config::upstream::limits::{InFlight, UpstreamLimits};
+use crate::control_plane::config::upstream::outliers::OutlierConfig;
+use crate::control_plane::config::upstream::retries::{Hedge as HedgeConfig, RetryConfig, RetryOn};
 use crate::control_plane::config::upstream::{
-    HostHeader as HostConfig, RetryOn, UpstreamConfig, WhenNoneAvailable as NoneConfig,
+    HostHeader as HostConfig, UpstreamConfig, WhenNoneAvailable as NoneConfig,
 };
 use crate::data_plane::snapshot::Snapshot;
 use crate::telemetry::Telemetry;
 use crate::upstream::{
-    BackendSettings, Balancer, ExchangeSettings, HashKey, HostHeader, RetryRules, StickySettings, Thresholds,
-    Upstream, UpstreamSettings, WhenNoneAvailable,
+    BackendSettings, Balancer, BudgetSettings, ExchangeSettings, HashKey, Hedge, HostHeader, InFlightLimit,
+    LoadLine, OutlierRules, RetryRules, SlowStart, StatusSet, StickySettings, Thresholds, Upstream,
+    UpstreamSettings, WhenNoneAvailable,
 };
 
 /// Compiles the settings of all upstreams.
@@ -53,15 +58,61 @@ fn upstream(config: &UpstreamConfig, addresses: &Addresses) -> UpstreamSettings 
             NoneConfig::TryAll => WhenNoneAvailable::TryAll,
             NoneConfig::Refuse => WhenNoneAvailable::Refuse,
         },
-        retries: RetryRules {
-            attempts: config.retries.attempts,
-            on_connect: config.retries.on.contains(&RetryOn::Connect),
-            on_reset: config.retries.on.contains(&RetryOn::Reset),
-            on_timeout: config.retries.on.contains(&RetryOn::Timeout),
-            ..RetryRules::default()
-        },
+        retries: retries(&config.retries),
         exchange: exchange(config),
+        outliers: config.outliers.as_ref().map(outliers),
+        slow_start: SlowStart { duration: config.slow_start.duration, floor: config.slow_start.floor.get() },
+        load_line: load_line(&config.limits),
+        drain_timeout: config.timeouts.drain,
         ..UpstreamSettings::new(&config.name.to_string(), backends.collect())
+    }
+}
+
+fn retries(config: &RetryConfig) -> RetryRules {
+    let on = |reason| config.on.contains(&reason);
+    let codes = config.status.iter().cloned().flatten().filter(|_| on(RetryOn::Status));
+    RetryRules {
+        attempts: config.attempts,
+        on_connect: on(RetryOn::Connect),
+        on_reset: on(RetryOn::Reset),
+        on_timeout: on(RetryOn::Timeout),
+        statuses: codes.fold(StatusSet::default(), StatusSet::with),
+        per_try_timeout: config.per_try_timeout.unwrap_or(Duration::MAX),
+        budget: BudgetSettings {
+            share: config.budget.get(),
+            per_second: f64::from(config.budget_per_second),
+        },
+        hedge: match config.hedge {
+            HedgeConfig::Auto => Hedge::Silence,
+            HedgeConfig::Off => Hedge::Off,
+            HedgeConfig::Quantile(quantile) => Hedge::Quantile(quantile),
+        },
+    }
+}
+
+/// The rules know no "never": the numbers that mean it are said at their fields.
+fn outliers(config: &OutlierConfig) -> OutlierRules {
+    OutlierRules {
+        consecutive_errors: config.consecutive_errors.unwrap_or(0),
+        consecutive_failures: config.consecutive_failures.unwrap_or(0),
+        stalls: config.stalls,
+        failure_margin: config.failure_margin.get(),
+        latency_factor: config.latency_factor.unwrap_or(0.0),
+        ejection_time: config.ejection_time,
+        max_ejection_time: config.max_ejection_time,
+        max_ejected: config.max_ejected.get(),
+    }
+}
+
+fn load_line(config: &UpstreamLimits) -> LoadLine {
+    LoadLine {
+        in_flight: match config.in_flight {
+            InFlight::Unlimited => InFlightLimit::Unlimited,
+            InFlight::Count(count) => InFlightLimit::Fixed(count.get()),
+            InFlight::Adaptive => InFlightLimit::Adaptive,
+        },
+        queue: config.queue as usize,
+        queue_timeout: config.queue_timeout,
     }
 }
 
@@ -73,12 +124,13 @@ fn exchange(config: &UpstreamConfig) -> ExchangeSettings {
             HostConfig::Fixed(host) => HostHeader::Literal(host.as_str().into()),
         },
         connect_timeout: config.timeouts.connect,
+        connect_patience: config.timeouts.connect_patience,
         response_timeout: config.timeouts.response,
         idle_timeout: config.timeouts.idle,
         idle_connections: config.limits.idle_connections as usize,
         replay_buffer: usize::try_from(config.limits.replay_buffer).unwrap_or(usize::MAX),
         response_header: config.response_header,
-        ..ExchangeSettings::default()
+        attempts_header: config.attempts_header,
     }
 }
 
@@ -119,4 +171,69 @@ fn sticky(config: &StickyConfig) -> StickySettings {
         SameSite::None => "; SameSite=None",
     });
     StickySettings { cookie: config.cookie.as_str().into(), attributes: attributes.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control_plane::config;
+
+    fn settings_of(upstream: &str) -> UpstreamSettings {
+        let yaml = format!(
+            "listeners: {{web: {{address: '127.0.0.1:0'}}}}\nupstreams: {{app: {{backends: ['127.0.0.1:1'], {upstream}}}}}\n"
+        );
+        let (config, _) =
+            config::parse("test.yaml", &yaml, &|_| None).unwrap_or_else(|report| panic!("{report}"));
+        settings(&config, &Addresses::default()).next().expect("there is one upstream")
+    }
+
+    #[test]
+    fn a_file_that_says_nothing_means_the_defaults_of_the_model() {
+        let settings = settings_of("");
+        assert_eq!(settings.retries, RetryRules::default());
+        assert_eq!(settings.outliers, Some(OutlierRules::default()));
+        assert_eq!(settings.slow_start, SlowStart::default());
+        assert_eq!(settings.load_line, LoadLine::default());
+        let bare = UpstreamSettings::new("app", Vec::new());
+        assert_eq!(settings.drain_timeout, bare.drain_timeout);
+        assert_eq!(settings.exchange.connect_patience, bare.exchange.connect_patience);
+    }
+
+    #[test]
+    fn what_is_switched_off_never_happens() {
+        let off = "{consecutive_errors: off, consecutive_failures: off, latency_factor: off, stalls: false}";
+        let rules = settings_of(&format!("outliers: {off}")).outliers.expect("the rest is on");
+        let never = OutlierRules {
+            consecutive_errors: 0,
+            consecutive_failures: 0,
+            latency_factor: 0.0,
+            stalls: false,
+            ..OutlierRules::default()
+        };
+        assert_eq!(rules, never);
+        assert_eq!(settings_of("outliers: off").outliers, None);
+        assert_eq!(settings_of("slow_start: off").slow_start.duration, Duration::ZERO);
+        assert_eq!(settings_of("retries: {hedge: off}").retries.hedge, Hedge::Off);
+        let without_status = settings_of("retries: {on: [connect], status: 500-599}").retries;
+        assert_eq!(without_status.statuses, StatusSet::default());
+    }
+
+    #[test]
+    fn what_is_written_is_what_holds() {
+        let settings = settings_of(
+            "retries: {status: [502, 503-504], per_try_timeout: 2s, budget: 0%, budget_per_second: 1, hedge: p99},
+             limits: {in_flight: 20, queue: 0, queue_timeout: 3s}, slow_start: {duration: 1m, floor: 0%}",
+        );
+        let codes: Vec<_> = (200..700).filter(|code| settings.retries.statuses.contains(*code)).collect();
+        assert_eq!(codes, [502, 503, 504]);
+        assert_eq!(settings.retries.per_try_timeout, Duration::from_secs(2));
+        assert_eq!(settings.retries.budget, BudgetSettings { share: 0.0, per_second: 1.0 });
+        assert_eq!(settings.retries.hedge, Hedge::Quantile(0.99));
+        let line =
+            LoadLine { in_flight: InFlightLimit::Fixed(20), queue: 0, queue_timeout: Duration::from_secs(3) };
+        assert_eq!(settings.load_line, line);
+        assert_eq!(settings.slow_start, SlowStart { duration: Duration::from_secs(60), floor: 0.0 });
+        let adaptive = settings_of("limits: {in_flight: adaptive}").load_line;
+        assert_eq!(adaptive.in_flight, InFlightLimit::Adaptive);
+    }
 }

@@ -13,10 +13,9 @@ use super::report::{Place, Problems};
 use super::route::{RouteAction, RouteConfig};
 use super::section::suggestion;
 use super::tree::{Content, Node};
-use super::upstream::UpstreamConfig;
-use super::upstream::balance::{SameSite, StickyConfig};
-use super::upstream::health::HealthCheck;
 use super::value::text::Name;
+
+mod upstreams;
 
 /// The decoded configuration with its file, while it is checked.
 pub(super) struct CrossCheck<'a> {
@@ -40,6 +39,7 @@ impl CrossCheck<'_> {
             self.config.listeners.iter().for_each(|listener| self.listener_can_work(listener));
             self.config.upstreams.iter().for_each(|upstream| self.upstream_can_work(upstream));
             routes().for_each(|(index, route)| self.is_reached(index, route));
+            routes().for_each(|(index, route)| self.is_repeated(index, route));
             self.everything_is_used();
         }
     }
@@ -104,57 +104,6 @@ impl CrossCheck<'_> {
         }
     }
 
-    fn backends_differ(&self, upstream: &UpstreamConfig) {
-        let place = self.value(&["upstreams", upstream.name.as_str(), "backends"]);
-        let of = |index: usize| self.backend_place(upstream, index).unwrap_or(place);
-        for (index, name) in repeats(upstream.backends.iter().map(|backend| &backend.name)) {
-            let message = format!("two backends of `{}` are called `{name}`", upstream.name);
-            let hint = "an unnamed backend is called `backend-N` by its position; rename one";
-            self.error(of(index), message, hint);
-        }
-        for (index, address) in repeats(upstream.backends.iter().map(|backend| &backend.address)) {
-            let message = format!("two backends of `{}` have the address {address}", upstream.name);
-            self.error(of(index), message, "remove one; to send it more work, give it a `weight`");
-        }
-    }
-
-    fn upstream_can_work(&self, upstream: &UpstreamConfig) {
-        let place = self.value(&["upstreams", upstream.name.as_str(), "backends"]);
-        if upstream.backends.iter().all(|backend| backend.weight == 0) {
-            let message = format!("no backend of `{}` takes work: every weight is 0", upstream.name);
-            self.problems.warning(place, message, "give at least one backend a weight above 0");
-        }
-        let path =
-            |rest: [&'static str; 2]| self.value(&["upstreams", upstream.name.as_str(), rest[0], rest[1]]);
-        let health = &upstream.health;
-        if health.check != HealthCheck::Off && health.timeout > health.interval {
-            self.problems.warning(
-                path(["health", "timeout"]),
-                format!("a check may take {:?} but is due every {:?}", health.timeout, health.interval),
-                "make `timeout` shorter than `interval`",
-            );
-        }
-        let insecure = |sticky: &&StickyConfig| sticky.same_site == SameSite::None && !sticky.secure;
-        if upstream.sticky.as_ref().filter(insecure).is_some() {
-            self.problems.warning(
-                path(["sticky", "same_site"]),
-                "browsers drop a cookie that is `same_site: none` but not `secure`",
-                "add `secure: true`, or write `same_site: lax`",
-            );
-        }
-        let timeouts = &upstream.timeouts;
-        if timeouts.connect > timeouts.response {
-            self.problems.warning(
-                path(["timeouts", "connect"]),
-                format!(
-                    "connecting may take {:?}, the whole answer only {:?}",
-                    timeouts.connect, timeouts.response
-                ),
-                "make `connect` shorter than `response`",
-            );
-        }
-    }
-
     fn listener_can_work(&self, listener: &ListenerConfig) {
         if listener.limits.target > listener.limits.head {
             self.problems.warning(
@@ -203,6 +152,17 @@ impl CrossCheck<'_> {
                 self.route_value(index, "name", &route.name),
                 message,
                 "the first route that matches decides; move this one up",
+            );
+        }
+    }
+
+    fn is_repeated(&self, index: usize, route: &RouteConfig) {
+        if route.idempotent && !matches!(route.action, RouteAction::Upstream(_)) {
+            let place = self.route_node(index).and_then(|node| node.entry("idempotent"));
+            self.problems.warning(
+                place.map_or(self.route_place(index), |entry| entry.place),
+                format!("`idempotent` has no effect: no backend answers for the route `{}`", route.name),
+                "remove it, or move it to a route with an `upstream`",
             );
         }
     }
@@ -266,12 +226,6 @@ impl CrossCheck<'_> {
         let Some((last, above)) = path.split_last() else { return Place::default() };
         let parent = above.iter().try_fold(self.root, |node, key| node.get(key));
         parent.and_then(|node| node.entry(last)).map_or(Place::default(), |entry| entry.place)
-    }
-
-    /// Where a backend stands. None when some could not be decoded, since positions differ then.
-    fn backend_place(&self, upstream: &UpstreamConfig, index: usize) -> Option<Place> {
-        let backends = self.root.get("upstreams")?.get(upstream.name.as_str())?.get("backends")?.items();
-        (backends.len() == upstream.backends.len()).then(|| backends[index].place)
     }
 
     fn route_place(&self, index: usize) -> Place {

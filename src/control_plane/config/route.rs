@@ -1,6 +1,6 @@
 //! Routes: which request goes where.
 
-use super::read::{list_of, string, text};
+use super::read::{boolean, list_of, string, text};
 use super::report::Problems;
 use super::section::Section;
 use super::tree::{Content, Node};
@@ -20,6 +20,9 @@ pub struct RouteConfig {
     pub listeners: Vec<Name>,
     /// What a request must look like. Empty matches every request.
     pub matcher: Matcher,
+    /// Whether its requests may be sent to a backend again whatever their method: the route's writer vouches that doing
+    /// them twice does no harm.
+    pub idempotent: bool,
     /// What happens to the request.
     pub action: RouteAction,
 }
@@ -77,6 +80,7 @@ impl RouteConfig {
             name: section.optional("name", text(Name::parse)).unwrap_or_else(unnamed),
             listeners: section.optional("listener", list_of(text(Name::parse))).unwrap_or_default(),
             matcher: Matcher::decode(&section.section("match")),
+            idempotent: section.value("idempotent", boolean),
             action: RouteAction::decode(&section),
         }
     }

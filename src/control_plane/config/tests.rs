@@ -127,10 +127,22 @@ routes:
   - {match: {path: {exact: /x}}, redirect: {to: /y}}
   - {match: {path: {exact: /y}}, respond: {}}
   - {upstream: app}
-upstreams: {app: {balance: consistent_hash, sticky: {}, health: {http: {}}, backends: [{address: 'a:1'}]}}";
+upstreams: {app: {balance: consistent_hash, sticky: {}, health: {http: {}, agent: 2}, backends: [{address: 'a:1'}]}}";
     let config = valid(everything);
     assert!(config.upstreams[0].sticky.is_some());
     assert!(matches!(config.upstreams[0].health.check, HealthCheck::Http(_)));
+}
+
+#[test]
+fn a_key_with_one_usual_value_takes_it_alone() {
+    let short = "upstreams: {app: {backends: ['a:1'], slow_start: 0s, outliers: off, health: {agent: 9777}}}";
+    let long = "upstreams: {app: {backends: ['a:1'], slow_start: {duration: off}, outliers: off,
+        health: {agent: {port: 9777}}}}";
+    let [short, long] =
+        [short, long].map(|text| valid(&format!("listeners: {{web: {{address: ':80'}}}}\n{text}")));
+    assert_eq!(short, long);
+    assert_eq!(short.upstreams[0].slow_start.duration, Duration::ZERO);
+    assert_eq!(short.upstreams[0].outliers, None);
 }
 
 #[test]
@@ -223,7 +235,7 @@ proptest! {
     }
 
     #[test]
-    fn no_damage_to_a_file_makes_the_parser_panic(at in 0_usize..12_000, cut in 0_usize..40, put in "[\\[\\]{}:,\\-#&*!|>'\"%@`\n\t a0$~]{0,6}") {
+    fn no_damage_to_a_file_makes_the_parser_panic(at in 0_usize..20_000, cut in 0_usize..40, put in "[\\[\\]{}:,\\-#&*!|>'\"%@`\n\t a0$~]{0,6}") {
         let mut text: Vec<char> = REFERENCE.chars().collect();
         let start = at.min(text.len());
         let end = (start + cut).min(text.len());

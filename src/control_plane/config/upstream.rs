@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::read::{boolean, duration, integer, list_of, one_of, size, text};
+use super::read::{boolean, duration, integer, one_of, text};
 use super::report::Problems;
 use super::section::Section;
 use super::tree::{Content, Node};
@@ -12,9 +12,17 @@ use super::value::http::HeaderValue;
 use super::value::text::Name;
 use balance::{Balance, StickyConfig};
 use health::HealthConfig;
+use limits::UpstreamLimits;
+use outliers::OutlierConfig;
+use retries::RetryConfig;
+use slow_start::SlowStartConfig;
 
 pub mod balance;
 pub mod health;
+pub mod limits;
+pub mod outliers;
+pub mod retries;
+pub mod slow_start;
 
 /// One upstream.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,16 +37,22 @@ pub struct UpstreamConfig {
     pub sticky: Option<StickyConfig>,
     /// How backends are checked.
     pub health: HealthConfig,
+    /// When live traffic takes a backend out. None leaves it to the checks.
+    pub outliers: Option<OutlierConfig>,
+    /// How a backend comes back.
+    pub slow_start: SlowStartConfig,
     /// When a failed attempt is tried elsewhere.
     pub retries: RetryConfig,
     /// How long a backend may take.
     pub timeouts: UpstreamTimeouts,
-    /// What is held on behalf of backends.
+    /// How much is given to backends, and held on their behalf.
     pub limits: UpstreamLimits,
     /// What happens while no backend is available.
     pub when_none_available: WhenNoneAvailable,
     /// Whether answers carry `x-plimsoll-backend: NAME`. Off by default, since it tells clients about the inside.
     pub response_header: bool,
+    /// Whether answers carry `x-plimsoll-attempts: N`, the number of tries that it took.
+    pub attempts_header: bool,
     /// What backends read in `Host`.
     pub host_header: HostHeader,
 }
@@ -54,45 +68,21 @@ pub struct BackendConfig {
     pub weight: u16,
 }
 
-/// When a failed attempt is tried elsewhere. Only what is safe to repeat is repeated, whatever is configured here.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RetryConfig {
-    /// Tries in total, the first included: 1 never retries.
-    pub attempts: u32,
-    /// The failures that are worth another try.
-    pub on: Vec<RetryOn>,
-}
-
-/// A failure that is worth another try.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RetryOn {
-    /// No connection came about.
-    Connect,
-    /// The backend closed the connection before the head of its answer was complete.
-    Reset,
-    /// The backend did not answer in time.
-    Timeout,
-}
-
 /// How long a backend may take.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UpstreamTimeouts {
     /// To accept a connection.
     pub connect: Duration,
+    /// How long a connect is waited for, at most, before another backend is tried in parallel. As long as `connect`
+    /// never tries two.
+    pub connect_patience: Duration,
     /// From the end of the request to the end of the answer's head, and between two reads of its body.
     pub response: Duration,
     /// How long an unused connection is kept. Shorter than the backend's own keep-alive, or it closes first and a
     /// request meets a closed connection.
     pub idle: Duration,
-}
-
-/// What is held on behalf of backends.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UpstreamLimits {
-    /// Unused connections kept per worker and backend.
-    pub idle_connections: u32,
-    /// Bytes of a request's body kept so that it can be sent again. A longer body is sent once only.
-    pub replay_buffer: u64,
+    /// How long a backend that drains may take to finish what it has.
+    pub drain: Duration,
 }
 
 /// What happens while no backend is available.
@@ -115,9 +105,6 @@ pub enum HostHeader {
     Fixed(HeaderValue),
 }
 
-const RETRY_REASONS: [(&str, RetryOn); 3] =
-    [("connect", RetryOn::Connect), ("reset", RetryOn::Reset), ("timeout", RetryOn::Timeout)];
-
 const WHEN_NONE_AVAILABLE: [(&str, WhenNoneAvailable); 2] =
     [("try_all", WhenNoneAvailable::TryAll), ("refuse", WhenNoneAvailable::Refuse)];
 
@@ -130,11 +117,14 @@ impl UpstreamConfig {
             balance: Balance::decode(section),
             sticky: section.has("sticky").then(|| StickyConfig::decode(&section.section("sticky"))),
             health: HealthConfig::decode(section),
+            outliers: OutlierConfig::decode(section),
+            slow_start: SlowStartConfig::decode(section),
             retries: RetryConfig::decode(&section.section("retries")),
             timeouts: UpstreamTimeouts::decode(&section.section("timeouts")),
             limits: UpstreamLimits::decode(&section.section("limits")),
             when_none_available: section.value("when_none_available", one_of(&WHEN_NONE_AVAILABLE)),
             response_header: section.value("response_header", boolean),
+            attempts_header: section.value("attempts_header", boolean),
             host_header: section.value("host_header", text(HostHeader::parse)),
         }
     }
@@ -176,30 +166,14 @@ fn weight(node: &Node, problems: &Problems) -> Option<u16> {
     integer(0..=1000)(node, problems)
 }
 
-impl RetryConfig {
-    fn decode(section: &Section<'_>) -> Self {
-        Self {
-            attempts: section.value("attempts", integer(1..=10)),
-            on: section.value("on", list_of(one_of(&RETRY_REASONS))),
-        }
-    }
-}
-
 impl UpstreamTimeouts {
     fn decode(section: &Section<'_>) -> Self {
         Self {
             connect: section.value("connect", duration),
+            connect_patience: section.value("connect_patience", duration),
             response: section.value("response", duration),
             idle: section.value("idle", duration),
-        }
-    }
-}
-
-impl UpstreamLimits {
-    fn decode(section: &Section<'_>) -> Self {
-        Self {
-            idle_connections: section.value("idle_connections", integer(0..=100_000)),
-            replay_buffer: section.value("replay_buffer", size(0..=16 << 20)),
+            drain: section.value("drain", duration),
         }
     }
 }

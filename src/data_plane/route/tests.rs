@@ -11,6 +11,7 @@ fn route(name: &str, matcher: Matcher) -> Route {
         name: name.into(),
         listeners: Box::default(),
         matcher,
+        idempotent: false,
         target: Target::Respond(FixedResponse { status: 200, headers: Box::default(), body: Box::default() }),
         series: Telemetry::new(1).route(name),
     }

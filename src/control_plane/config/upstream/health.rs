@@ -4,10 +4,11 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::super::read::{boolean, duration, integer, list_of, string, text};
+use super::super::report::Problems;
 use super::super::section::Section;
 use super::super::tree::{Content, Node};
 use super::super::value::Invalid;
-use super::super::value::http::{Method, status};
+use super::super::value::http::{Method, status_range};
 use super::super::value::quantity::Ratio;
 
 /// How the backends of an upstream are checked.
@@ -25,6 +26,19 @@ pub struct HealthConfig {
     pub fall: u32,
     /// By how much an interval varies at random, so that checks of many balancers do not beat in step.
     pub jitter: Ratio,
+    /// The agent beside each backend. None asks none.
+    pub agent: Option<AgentConfig>,
+}
+
+/// An agent that is asked how its backend is: HAProxy's agent-check protocol.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AgentConfig {
+    /// Its port, on the host of the backend.
+    pub port: u16,
+    /// From one question to the next.
+    pub interval: Duration,
+    /// How long a question may take, connecting included.
+    pub timeout: Duration,
 }
 
 /// What a check does.
@@ -75,6 +89,7 @@ impl HealthConfig {
             rise: section.value("rise", integer(1..=1000)),
             fall: section.value("fall", integer(1..=1000)),
             jitter: section.value("jitter", text(Ratio::parse)),
+            agent: section.has("agent").then(|| AgentConfig::decode(&section)).flatten(),
         }
     }
 }
@@ -118,6 +133,28 @@ impl HttpCheck {
     }
 }
 
+impl AgentConfig {
+    /// Decodes the key `agent` of a health section: a port, or a section. None when it has no usable port.
+    fn decode(health: &Section<'_>) -> Option<Self> {
+        let node = health.given("agent")?;
+        let (section, port) = match node.content {
+            Content::Scalar(_) => (health.absent("agent"), port(node, health.problems)),
+            _ => {
+                let section = health.section("agent");
+                let port = section.required("port", port);
+                (section, port)
+            }
+        };
+        let interval = section.value("interval", duration);
+        let timeout = section.value("timeout", duration);
+        Some(Self { port: port?, interval, timeout })
+    }
+}
+
+fn port(node: &Node, problems: &Problems) -> Option<u16> {
+    integer(1..=u16::MAX)(node, problems)
+}
+
 fn check_path(text: &str) -> Result<String, Invalid> {
     if text.starts_with('/') && text.bytes().all(|b| (b'!'..=b'~').contains(&b)) {
         Ok(text.to_owned())
@@ -133,16 +170,4 @@ fn host(text: &str) -> Result<String, Invalid> {
     } else {
         Err(Invalid::new(format!("`{}` is not a host", text.escape_debug())).hint("write `example.org`"))
     }
-}
-
-/// Reads `200` or `200-399`.
-fn status_range(text: &str) -> Result<RangeInclusive<u16>, Invalid> {
-    let (first, last) = text.split_once('-').unwrap_or((text, text));
-    let (first, last) = (status(first.trim())?, status(last.trim())?);
-    if first > last {
-        return Err(
-            Invalid::new(format!("the range `{text}` is empty")).hint(format!("write `{last}-{first}`"))
-        );
-    }
-    Ok(first..=last)
 }

@@ -42,6 +42,15 @@ impl BackendAddress {
                 .hint("write `127.0.0.1:80`, `[::1]:80` or `app.internal:80`")),
         }
     }
+
+    /// The port.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        match self {
+            Self::Socket(address) => address.port(),
+            Self::Name { port, .. } => *port,
+        }
+    }
 }
 
 impl fmt::Display for BackendAddress {

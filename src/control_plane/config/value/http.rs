@@ -1,6 +1,7 @@
 //! Parts of HTTP messages that a configuration names: methods, status codes, header names and values.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 
 use super::Invalid;
 
@@ -119,6 +120,21 @@ pub fn status(text: &str) -> Result<u16, Invalid> {
                 .hint("a final status code is 200 to 599"))
         }
     }
+}
+
+/// Reads a range of status codes, `200-399`, or a single one.
+///
+/// # Errors
+/// When one of the two is no status code, or the first is above the last.
+pub fn status_range(text: &str) -> Result<RangeInclusive<u16>, Invalid> {
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    let (first, last) = (status(first.trim())?, status(last.trim())?);
+    if first > last {
+        return Err(
+            Invalid::new(format!("the range `{text}` is empty")).hint(format!("write `{last}-{first}`"))
+        );
+    }
+    Ok(first..=last)
 }
 
 /// Whether the text is a token (RFC 9110 section 5.6.2).
