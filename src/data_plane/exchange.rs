@@ -6,7 +6,9 @@
 mod attempts;
 mod contact;
 mod ending;
+mod next;
 mod plan;
+mod queue;
 mod refusal;
 
 use std::future::poll_fn;

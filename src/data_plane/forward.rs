@@ -261,24 +261,32 @@ impl Attempt<'_> {
     }
 
     /// Fails if the client has closed while it waits for the answer: nobody would read it.
-    ///
-    /// A client that has sent all it wants and closes only its sending side is taken for gone, as in nginx and Envoy:
-    /// the two cannot be told apart, and the common case by far is a client that has given up.
     fn poll_client_gone(&mut self, cx: &mut Context<'_>) -> Result<(), Failure> {
-        if !self.watch || !self.upload.is_received() || self.client.poll_read_ready(cx).is_pending() {
+        if !self.watch || !self.upload.is_received() {
             return Ok(());
         }
-        // Something has come: the next request, or the end. Looked at without taking it, once per event.
-        let mut byte = [0];
-        match self.client.poll_peek(cx, &mut tokio::io::ReadBuf::new(&mut byte)) {
-            Poll::Ready(Ok(0)) | Poll::Ready(Err(_)) => Err(Failure::ClientGone),
-            Poll::Ready(Ok(_)) => {
+        match poll_client(self.client, cx) {
+            Poll::Ready(true) => Err(Failure::ClientGone),
+            Poll::Ready(false) => {
                 self.watch = false;
                 Ok(())
             }
             Poll::Pending => Ok(()),
         }
     }
+}
+
+/// Looks at what comes from a client that has sent its request, without taking it, once per event: ready with true at its
+/// end, with false when it has sent more.
+///
+/// A client that has sent all it wants and closes only its sending side is taken for gone, as in nginx and Envoy: the two
+/// cannot be told apart, and the common case by far is a client that has given up.
+pub fn poll_client(client: &mut TcpStream, cx: &mut Context<'_>) -> Poll<bool> {
+    if client.poll_read_ready(cx).is_pending() {
+        return Poll::Pending;
+    }
+    let mut byte = [0];
+    client.poll_peek(cx, &mut tokio::io::ReadBuf::new(&mut byte)).map(|peeked| !matches!(peeked, Ok(1..)))
 }
 
 /// Writes all of `bytes` to a client within `patience`.

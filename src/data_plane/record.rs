@@ -51,6 +51,7 @@ struct Times {
     started: Instant,
     head: Instant,
     planned: Instant,
+    queued: Option<(Instant, Instant)>,
     connected: Option<(Instant, Instant)>,
     sent: Option<Instant>,
     first_byte: Option<Instant>,
@@ -65,6 +66,7 @@ impl<'s> Record<'s> {
             started,
             head: started,
             planned: started,
+            queued: None,
             connected: None,
             sent: None,
             first_byte: None,
@@ -123,6 +125,11 @@ impl<'s> Record<'s> {
     /// Notes the backend of an attempt.
     pub fn picked(&mut self, backend: &'s Backend) {
         self.backend = Some(backend);
+    }
+
+    /// Notes that the request waited for a backend to have room, and from when to when.
+    pub fn queued(&mut self, begun: Instant, at: Instant) {
+        self.times.queued = Some((begun, at));
     }
 
     /// Notes that a connection was made for an attempt, and from when to when.
@@ -204,7 +211,8 @@ impl<'s> Record<'s> {
     fn added(&self) -> Duration {
         let times = &self.times;
         let onward = times.planned.duration_since(times.head);
-        let alone = self.attempts == 1 && times.connected.is_none() && !self.body_came_later;
+        let waited = times.queued.is_some() || times.connected.is_some();
+        let alone = self.attempts == 1 && !waited && !self.body_came_later;
         let send = match times.sent {
             Some(sent) if alone => sent.saturating_duration_since(times.planned),
             _ => Duration::ZERO,
@@ -220,7 +228,7 @@ impl<'s> Record<'s> {
         let times = &self.times;
         let since =
             |end: Option<Instant>, start: Instant| end.map(|end| end.saturating_duration_since(start));
-        let acquired = times.connected.map_or(times.planned, |(_, at)| at);
+        let acquired = times.connected.or(times.queued).map_or(times.planned, |(_, at)| at);
         Entry {
             time: SystemTime::now() - now.duration_since(times.started),
             request_id: header(head, "x-request-id").unwrap_or_default(),
@@ -248,6 +256,7 @@ impl<'s> Record<'s> {
             timings: Timings {
                 head: Some(times.head.duration_since(times.started)),
                 route: Some(times.planned.duration_since(times.head)),
+                admission: times.queued.map(|(begun, at)| at.saturating_duration_since(begun)),
                 connect: times.connected.map(|(begun, at)| at.saturating_duration_since(begun)),
                 send: since(times.sent, acquired),
                 wait: times.first_byte.and_then(|first| since(Some(first), times.sent?)),

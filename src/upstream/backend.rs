@@ -37,6 +37,7 @@ pub struct Backend {
     /// How long connecting to it takes.
     pub connects: PeakLatency,
     weight: AtomicU32,
+    in_flight_limit: AtomicU32,
     /// In milliseconds.
     idle_timeout: AtomicU64,
     retired: AtomicBool,
@@ -64,6 +65,7 @@ impl Backend {
             latency: PeakLatency::new(now),
             connects: PeakLatency::new(now),
             weight: AtomicU32::new(0),
+            in_flight_limit: AtomicU32::new(0),
             idle_timeout: AtomicU64::new(0),
             retired: AtomicBool::new(false),
             suspect_until: AtomicU64::new(0),
@@ -98,11 +100,22 @@ impl Backend {
         u64::try_from(self.series.inflight.get()).unwrap_or(0)
     }
 
-    /// Counts an exchange as in flight until the returned guard is dropped.
-    #[must_use = "the exchange is in flight as long as this lives"]
-    pub fn begin_exchange(&self) -> InFlight<'_> {
-        self.series.inflight.inc();
-        InFlight(self)
+    /// Returns how many exchanges it takes at a time; 0 for any number.
+    #[must_use]
+    pub fn in_flight_limit(&self) -> u32 {
+        self.in_flight_limit.load(Relaxed)
+    }
+
+    /// Tells whether it takes no more exchanges now.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        let limit = self.in_flight_limit();
+        limit != 0 && self.in_flight() >= u64::from(limit)
+    }
+
+    /// Sets how many exchanges it takes at a time; 0 for any number.
+    pub fn set_in_flight_limit(&self, limit: u32) {
+        self.in_flight_limit.store(limit, Relaxed);
     }
 
     /// Returns a copy of the state and what led to it. For the control path: takes a lock.
@@ -177,15 +190,5 @@ impl Backend {
     /// Never 0, which stands for "no suspicion".
     fn milliseconds(&self, now: Instant) -> u64 {
         now.saturating_duration_since(self.epoch).as_millis() as u64 + 1
-    }
-}
-
-/// An exchange in flight on a backend; dropping it ends the count.
-#[derive(Debug)]
-pub struct InFlight<'a>(&'a Backend);
-
-impl Drop for InFlight<'_> {
-    fn drop(&mut self) {
-        self.0.series.inflight.dec();
     }
 }

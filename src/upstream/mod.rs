@@ -28,14 +28,16 @@ mod fleet;
 mod identity;
 mod keys;
 mod latency;
+mod limit;
 mod pick;
+mod queue;
 mod retry;
 mod settings;
 mod stable_hash;
 mod sticky;
 
 pub use availability::{Availability, Event, Thresholds, Transition};
-pub use backend::{Backend, InFlight, SUSPICION_LASTS};
+pub use backend::{Backend, SUSPICION_LASTS};
 pub use balance::Balancer;
 pub use budget::RetryBudget;
 pub use exchange::{ExchangeSettings, HostHeader};
@@ -43,7 +45,9 @@ pub use fleet::{Fleet, Standing, WhenNoneAvailable};
 pub use identity::BackendId;
 pub use keys::{HashKey, RequestKeys};
 pub use latency::{DECAY, PeakLatency};
-pub use pick::{Pick, PickReason, Tried};
+pub use limit::{AdaptiveLimit, Period};
+pub use pick::{NoPick, Pick, PickReason, Tried};
+pub use queue::{InFlight, Place, Queue};
 pub use retry::{Attempted, BudgetSettings, Decision, Failure, Hedge, RetryRules, StatusSet, is_idempotent};
 pub use settings::{
     BackendSettings, InFlightLimit, LoadLine, OutlierRules, Sign, SlowStart, UpstreamSettings,
@@ -76,6 +80,10 @@ pub struct Upstream {
     pub series: Arc<UpstreamSeries>,
     /// What is left for retries. The same after a reload.
     pub budget: Arc<RetryBudget>,
+    /// How much work is given out at a time.
+    pub load_line: LoadLine,
+    /// The requests that wait for a backend to have room. The same after a reload.
+    pub queue: Arc<Queue>,
     balancer: Balancer,
     when_none_available: WhenNoneAvailable,
     sticky: Option<Sticky>,
@@ -108,6 +116,12 @@ impl Upstream {
             .collect();
         for (backend, from) in backends.iter().zip(&settings.backends) {
             backend.configure(from.weight, settings.exchange.idle_timeout);
+            match settings.load_line.in_flight {
+                InFlightLimit::Unlimited => backend.set_in_flight_limit(0),
+                InFlightLimit::Fixed(limit) => backend.set_in_flight_limit(limit),
+                // Goes on from where it was, or begins to learn; see `limit`.
+                InFlightLimit::Adaptive => {}
+            }
         }
         let replaced = previous.into_iter().flat_map(|previous| &previous.backends);
         for backend in replaced.filter(|known| !backends.iter().any(|kept| Arc::ptr_eq(kept, known))) {
@@ -131,6 +145,8 @@ impl Upstream {
                 || Arc::new(RetryBudget::new(settings.retries.budget)),
                 |previous| Arc::clone(&previous.budget),
             ),
+            load_line: settings.load_line,
+            queue: previous.map(|previous| Arc::clone(&previous.queue)).unwrap_or_default(),
             balancer: settings.balancer,
             when_none_available: settings.when_none_available,
             sticky,
@@ -168,6 +184,23 @@ impl Upstream {
             Sign::ConnectFailed => backend.suspect(now),
             Sign::Answered => backend.end_suspicion(),
             Sign::Broke | Sign::Overtaken | Sign::ServerError => {}
+        }
+    }
+
+    /// Counts an exchange as in flight on one of its backends until the returned value is dropped. None when the backend
+    /// has as many as it takes.
+    #[must_use = "the exchange is in flight as long as this lives"]
+    pub fn begin_exchange<'a>(&'a self, backend: &'a Backend) -> Option<InFlight<'a>> {
+        InFlight::begin(backend, &self.queue)
+    }
+
+    /// Calls the next request in the queue if a backend has room: to be called after one has left it, since several
+    /// backends may have got room at the same time.
+    pub fn call_next_if_room(&self) {
+        let fleet = self.fleet.load();
+        let has_room = |member: &u32| !self.backends[*member as usize].is_full();
+        if !self.queue.is_empty() && fleet.members.iter().any(has_room) {
+            self.queue.call_next();
         }
     }
 
@@ -235,6 +268,7 @@ impl Upstream {
         let available = if fleet.is_fail_open() { 0 } else { fleet.len() };
         self.series.available.set(available as i64);
         self.fleet.store(Arc::new(fleet));
+        self.queue.call_all();
     }
 }
 

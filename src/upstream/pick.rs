@@ -30,6 +30,15 @@ pub struct Pick<'a> {
     pub set_cookie: Option<&'a str>,
 }
 
+/// Why no backend was picked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoPick {
+    /// None is available, and the configuration refuses; or none has a weight.
+    NoneAvailable,
+    /// Every one that is available has as many exchanges in flight as it takes.
+    Full,
+}
+
 /// Why a backend was picked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PickReason {
@@ -102,23 +111,26 @@ impl Tried {
 }
 
 impl Upstream {
-    /// Picks a backend for an attempt. None when none is available and the configuration refuses, or when no backend
-    /// has a weight.
+    /// Picks a backend for an attempt.
     ///
     /// A backend that was tried is picked again only when every available one was, and a suspect one only when all
-    /// that are left are suspect. Does not count the exchange as in flight: see [`Backend::begin_exchange`].
+    /// that are left are suspect; one that is full is never picked. Does not count the exchange as in flight: see
+    /// [`Upstream::begin_exchange`].
     ///
     /// Never waits: no lock, no allocation.
+    ///
+    /// # Errors
+    /// See [`NoPick`].
     pub fn pick<'a>(
         &'a self,
         request: &impl RequestKeys,
         tried: &Tried,
         rng: &mut fastrand::Rng,
         now: Instant,
-    ) -> Option<Pick<'a>> {
+    ) -> Result<Pick<'a>, NoPick> {
         let fleet = self.fleet.load();
         if let Some(stuck) = self.pick_stuck(&fleet, request, tried, now) {
-            return Some(stuck);
+            return Ok(stuck);
         }
         let key = match &self.balancer {
             Balancer::ConsistentHash { key, .. } => key.of(request),
@@ -134,9 +146,10 @@ impl Upstream {
             let member = fleet.plan.pick(&members, Draw { turn: &self.turn, rng, key })?;
             Some((fleet.members[member] as usize, reason))
         });
-        self.count_none_available(&fleet, picked.is_none(), tried);
+        let picked = picked.ok_or(if fleet.is_empty() { NoPick::NoneAvailable } else { NoPick::Full });
+        self.count_none_available(&fleet, picked == Err(NoPick::NoneAvailable), tried);
         let (index, reason) = picked?;
-        Some(Pick {
+        Ok(Pick {
             backend: &self.backends[index],
             index,
             reason: if fleet.is_fail_open() { PickReason::FailOpen } else { reason },
@@ -153,7 +166,8 @@ impl Upstream {
     ) -> Option<Pick<'a>> {
         let index = self.sticky.as_ref()?.wanted(request)?;
         let backend = &self.backends[index];
-        let fits = fleet.accepts(index) && !tried.contains(index) && !backend.is_suspect(now);
+        let fits =
+            fleet.accepts(index) && !tried.contains(index) && !backend.is_suspect(now) && !backend.is_full();
         fits.then_some(Pick { backend, index, reason: PickReason::Sticky, set_cookie: None })
     }
 
@@ -195,7 +209,7 @@ impl Candidates for Members<'_> {
     fn is_usable(&self, member: usize) -> bool {
         let tried = self.excluded.tried && self.tried.contains(self.fleet.members[member] as usize);
         let suspect = self.excluded.suspect && self.backend(member).is_suspect(self.now);
-        !tried && !suspect
+        !tried && !suspect && !self.backend(member).is_full()
     }
 
     fn in_flight(&self, member: usize) -> u64 {

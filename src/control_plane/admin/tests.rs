@@ -137,7 +137,7 @@ async fn an_upstream_is_told_with_all_that_is_known_of_its_backends() {
     first.series.checks.inc(CheckResult::FailConnect);
     second.series.shard(WorkerId(0)).requests.inc(200);
     second.series.shard(WorkerId(1)).requests.inc(404);
-    let _in_flight = second.begin_exchange();
+    let _in_flight = admin.upstream.begin_exchange(second);
 
     let mut answer = admin.get_json("/api/v1/upstreams/app").await;
     assert_eq!(answer, admin.get_json("/api/v1/upstreams").await["upstreams"][0]);

@@ -10,10 +10,10 @@ use crate::data_plane::balance::Keys;
 use crate::data_plane::forward::{Attempt, Download, Failure, Finish, Patience, Race, Upload};
 use crate::data_plane::record::Record;
 use crate::data_plane::snapshot::Listener;
-use crate::telemetry::{AttemptOutcome, RetryReason, RetryRefusal};
+use crate::telemetry::{AttemptOutcome, RetryReason};
 use crate::upstream::{
-    Attempted, Backend, Balancer, Decision, ExchangeSettings, Failure as Kind, Hedge, HostHeader, Pick, Sign,
-    Tried, Upstream,
+    Backend, Balancer, Decision, ExchangeSettings, Failure as Kind, Hedge, HostHeader, InFlight, NoPick,
+    Pick, Sign, Tried, Upstream,
 };
 
 /// One request on its way through an upstream.
@@ -26,7 +26,7 @@ pub(super) struct Forwarding<'c, 's> {
     pub(super) record: Record<'s>,
     pub(super) tried: Tried,
     /// An earlier attempt that may still be answered, while another backend is asked. Boxed, because it is rare.
-    rival: Option<Box<Underway<'s>>>,
+    pub(super) rival: Option<Box<Underway<'s>>>,
 }
 
 /// An attempt from its connection to its end.
@@ -34,15 +34,18 @@ pub(super) struct Underway<'s> {
     pub(super) contact: Contact<'s>,
     pub(super) download: Download,
     /// Whether silence, or the time that it takes, still asks for a rival.
-    impatient: bool,
+    pub(super) impatient: bool,
     /// Bytes sent to the backend; known when the attempt is set aside or over.
-    sent_bytes: u64,
+    pub(super) sent_bytes: u64,
 }
+
+/// A backend that was picked, and a place among its exchanges.
+pub(super) type Claim<'s> = (Pick<'s>, InFlight<'s>);
 
 /// What comes next.
 pub(super) enum Next<'s> {
     /// An attempt on this backend, on a new connection.
-    Fresh(Pick<'s>),
+    Fresh(Claim<'s>),
     /// An attempt on another backend.
     Elsewhere,
     /// The attempt that is under way goes on.
@@ -77,11 +80,17 @@ impl<'s> Forwarding<'_, 's> {
         let mut next = Next::Elsewhere;
         loop {
             let begun = match next {
-                Next::Elsewhere => match self.pick() {
-                    Some(pick) => self.begin(pick, false).await,
-                    None => return Box::pin(self.refuse_for_want_of_backends()).await,
+                Next::Elsewhere => match self.first_claim() {
+                    Ok(claim) => self.begin(claim, false).await,
+                    Err(NoPick::NoneAvailable) => {
+                        return Box::pin(self.refuse_for_want_of_backends()).await;
+                    }
+                    Err(NoPick::Full) => match Box::pin(self.queue()).await {
+                        Ok(claim) => self.begin(claim, false).await,
+                        Err(refusal) => return Box::pin(self.turn_away(refusal)).await,
+                    },
                 },
-                Next::Fresh(pick) => self.begin(pick, true).await,
+                Next::Fresh(claim) => self.begin(claim, true).await,
                 Next::Resume(attempt) => Ok(attempt),
                 // Boxed, as everything rare: its state would make every connection's task larger.
                 Next::End(failure, attempt) => return Box::pin(self.fail(&failure, attempt)).await,
@@ -96,7 +105,23 @@ impl<'s> Forwarding<'_, 's> {
         }
     }
 
-    pub(super) fn pick(&mut self) -> Option<Pick<'s>> {
+    /// Picks a backend unless others wait for one.
+    fn first_claim(&mut self) -> Result<Claim<'s>, NoPick> {
+        if self.upstream.queue.is_empty() { self.claim() } else { Err(NoPick::Full) }
+    }
+
+    /// Picks a backend, and takes a place among its exchanges.
+    pub(super) fn claim(&mut self) -> Result<Claim<'s>, NoPick> {
+        loop {
+            let pick = self.pick()?;
+            // Rarely another worker has taken the last place since it was picked.
+            if let Some(in_flight) = self.upstream.begin_exchange(pick.backend) {
+                return Ok((pick, in_flight));
+            }
+        }
+    }
+
+    fn pick(&mut self) -> Result<Pick<'s>, NoPick> {
         let client = self.connection.client.ip();
         let keys = Keys { source: client, head: self.upload.outbound(), words: self.plan.words };
         let first = self.record.attempts == 0;
@@ -105,8 +130,8 @@ impl<'s> Forwarding<'_, 's> {
     }
 
     /// Makes contact with a backend.
-    async fn begin(&mut self, pick: Pick<'s>, fresh: bool) -> Result<Underway<'s>, Next<'s>> {
-        match self.contact(pick, fresh).await {
+    async fn begin(&mut self, claim: Claim<'s>, fresh: bool) -> Result<Underway<'s>, Next<'s>> {
+        match self.contact(claim, fresh).await {
             Ok(contact) => {
                 let mut download = Download::new(self.plan.asked, self.extra_lines(&contact.pick));
                 download.reused = contact.reused;
@@ -202,142 +227,13 @@ impl<'s> Forwarding<'_, 's> {
         }
     }
 
-    /// Decides what follows an attempt that did not get its answer; says so as well.
-    fn after(&mut self, mut attempt: Underway<'s>, failure: Failure) -> Next<'s> {
-        match failure {
-            Failure::Overdue => return self.hedge(attempt),
-            Failure::Overtaken => {
-                self.settle(&mut attempt, AttemptOutcome::Overtaken);
-                return self.take_up_rival().unwrap_or(Next::End(failure, Some(attempt)));
-            }
-            _ => self.settle(&mut attempt, failure.outcome()),
-        }
-        let pick = attempt.contact.pick;
-        match failure {
-            Failure::Stale => {
-                pick.backend.series.shard(self.connection.worker.id).connections_stale.inc();
-            }
-            Failure::Reset | Failure::Timeout | Failure::BadResponse(_) => {
-                self.upstream.note(pick.backend, Sign::Broke, Instant::now());
-            }
-            Failure::Status(_) => self.upstream.note(pick.backend, Sign::ServerError, Instant::now()),
-            _ => {}
-        }
-        self.follow(&pick, failure, Some(attempt))
-    }
-
-    /// Decides what follows a failure that has been counted.
-    fn follow(&mut self, pick: &Pick<'s>, failure: Failure, attempt: Option<Underway<'s>>) -> Next<'s> {
-        let started = attempt.as_ref().is_some_and(|attempt| attempt.download.started);
-        let decision = match &failure {
-            // Decided when the head was there: an answer that is not repeated would have gone to the client.
-            Failure::Status(_) => Decision::Elsewhere(RetryReason::Status),
-            Failure::Connect(_) => self.decide(Kind::Connect, pick.index, started),
-            Failure::Stale => self.decide(Kind::Stale, pick.index, started),
-            Failure::Reset => self.decide(Kind::Reset, pick.index, started),
-            Failure::Timeout => self.decide(Kind::Timeout, pick.index, started),
-            Failure::BadResponse(_) => self.decide(Kind::BadResponse, pick.index, started),
-            _of_the_client => {
-                self.drop_rival(false);
-                return Next::End(failure, attempt);
-            }
-        };
-        match decision {
-            Decision::Fresh => {
-                self.upload.rewind(&self.connection.worker.buffers);
-                Next::Fresh(*pick)
-            }
-            Decision::Elsewhere(reason) => {
-                self.retried(pick, reason);
-                let left = self.others_than(pick.index);
-                self.tried.add(pick.index);
-                if !left && let Some(rival) = self.take_up_rival() {
-                    return rival;
-                }
-                self.upload.rewind(&self.connection.worker.buffers);
-                Next::Elsewhere
-            }
-            Decision::GiveUp(_) if !started && self.rival.is_some() => {
-                self.take_up_rival().unwrap_or(Next::End(failure, attempt))
-            }
-            Decision::GiveUp(_) => Next::End(failure, attempt),
-        }
-    }
-
-    /// Asks the rules, and for what they do not know: whether somebody else is left, and the budget.
-    fn decide(&self, kind: Kind, index: usize, answer_started: bool) -> Decision {
-        let decision = self.upstream.retries.decide(&Attempted {
-            failure: kind,
-            idempotent: self.plan.idempotent,
-            request_written: self.upload.has_begun(),
-            body_intact: self.upload.is_replayable(),
-            answer_started,
-            attempts: self.record.attempts,
-        });
-        let refusal = match decision {
-            // A backend that takes too long may be at its limit: asking it again would only add to that, and keep the
-            // client waiting. One that answers with an error would do so again.
-            Decision::Elsewhere(RetryReason::Timeout | RetryReason::Status | RetryReason::Overdue)
-                if !self.others_than(index) =>
-            {
-                RetryRefusal::NoBackend
-            }
-            // A failed connect has cost the backend nothing.
-            Decision::Elsewhere(reason) if reason != RetryReason::Connect && !self.upstream.budget.take() => {
-                RetryRefusal::Budget
-            }
-            Decision::GiveUp(Some(refusal)) => refusal,
-            decided => return decided,
-        };
-        self.upstream.series.shard(self.connection.worker.id).retries_refused.inc(refusal);
-        Decision::GiveUp(Some(refusal))
-    }
-
-    /// Sets an attempt aside that is overdue, so that another backend is asked beside it.
-    fn hedge(&mut self, mut attempt: Underway<'s>) -> Next<'s> {
-        let pick = attempt.contact.pick;
-        // An alarm that comes later asks again: the budget may have grown.
-        attempt.contact.alarm = pick.backend.alarm();
-        attempt.impatient = self.rival.is_none();
-        let possible = attempt.impatient && self.upload.is_complete();
-        if !possible || !matches!(self.decide(Kind::Overdue, pick.index, false), Decision::Elsewhere(_)) {
-            return Next::Resume(attempt);
-        }
-        self.retried(&pick, RetryReason::Overdue);
-        self.tried.add(pick.index);
-        attempt.impatient = false;
-        attempt.sent_bytes = self.upload.sent_bytes();
-        self.upload.rewind(&self.connection.worker.buffers);
-        self.rival = Some(Box::new(attempt));
-        Next::Elsewhere
-    }
-
-    /// Goes back to the rival, which is answered first or is the last hope.
-    fn take_up_rival(&mut self) -> Option<Next<'s>> {
-        let rival = *self.rival.take()?;
-        self.upload.was_sent_before();
-        self.record.picked(rival.contact.pick.backend);
-        Some(Next::Resume(rival))
-    }
-
-    /// Ends the attempt that was set aside; `overtaken` by another, or because nobody waits any more.
-    fn drop_rival(&mut self, overtaken: bool) {
-        let Some(mut rival) = self.rival.take() else { return };
-        let backend = rival.contact.pick.backend;
-        if overtaken {
-            self.upstream.note(backend, Sign::Overtaken, Instant::now());
-        }
-        let outcome = if overtaken { AttemptOutcome::Overtaken } else { AttemptOutcome::ClientAbort };
-        self.settle_sent(&mut rival, outcome);
-    }
-
     /// Counts the attempt that was under way.
     pub(super) fn settle(&mut self, attempt: &mut Underway<'s>, outcome: AttemptOutcome) {
         attempt.sent_bytes += self.upload.sent_bytes();
         self.settle_sent(attempt, outcome);
     }
 
-    fn settle_sent(&self, attempt: &mut Underway<'s>, outcome: AttemptOutcome) {
+    pub(super) fn settle_sent(&self, attempt: &mut Underway<'s>, outcome: AttemptOutcome) {
         let backend = attempt.contact.pick.backend;
         let download = &attempt.download;
         let shard = backend.series.shard(self.connection.worker.id);
@@ -365,12 +261,5 @@ impl<'s> Forwarding<'_, 's> {
     pub(super) fn retried(&mut self, pick: &Pick<'s>, reason: RetryReason) {
         pick.backend.series.shard(self.connection.worker.id).retries.inc(reason);
         self.record.retried(&pick.backend.name);
-    }
-
-    /// Tells whether a backend is left that may be picked and has not been tried, besides the one at `index`.
-    pub(super) fn others_than(&self, index: usize) -> bool {
-        let fleet = self.upstream.fleet();
-        let untried = |other: usize| other != index && !self.tried.contains(other) && fleet.accepts(other);
-        (0..self.upstream.backends.len()).any(untried)
     }
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep};
 
-use super::attempts::Forwarding;
+use super::attempts::{Claim, Forwarding};
 use crate::data_plane::connect::{ConnectError, connect};
 use crate::telemetry::{AttemptOutcome, RetryReason};
 use crate::upstream::{Backend, InFlight, Pick, Sign};
@@ -33,7 +33,8 @@ pub(super) struct Contact<'s> {
     pub(super) reused: bool,
     /// The backend's alarm when the connection was taken; see [`Backend::alarm`].
     pub(super) alarm: u32,
-    _in_flight: InFlight<'s>,
+    /// Its place among the backend's exchanges.
+    pub(super) in_flight: InFlight<'s>,
 }
 
 /// A connection in the making.
@@ -49,7 +50,7 @@ type Connecting = Pin<Box<dyn Future<Output = Result<TcpStream, ConnectError>>>>
 
 impl<'s> Contact<'s> {
     fn new(pick: Pick<'s>, stream: TcpStream, reused: bool, in_flight: InFlight<'s>) -> Self {
-        Self { alarm: pick.backend.alarm(), pick, stream, reused, _in_flight: in_flight }
+        Self { alarm: pick.backend.alarm(), pick, stream, reused, in_flight }
     }
 }
 
@@ -60,12 +61,11 @@ impl<'s> Forwarding<'_, 's> {
     /// The last backend that was tried, and why there is no connection to it.
     pub(super) async fn contact(
         &mut self,
-        pick: Pick<'s>,
+        (pick, in_flight): Claim<'s>,
         fresh: bool,
     ) -> Result<Contact<'s>, (Pick<'s>, ConnectError)> {
         self.record.picked(pick.backend);
         self.record.attempts += u32::from(!fresh);
-        let in_flight = pick.backend.begin_exchange();
         if !fresh && let Some(stream) = self.take_idle(pick.backend) {
             return Ok(Contact::new(pick, stream, true, in_flight));
         }
@@ -100,14 +100,13 @@ impl<'s> Forwarding<'_, 's> {
             return self.connected(first, connected);
         }
         self.tried.add(first.pick.index);
-        let Some(pick) = self.pick() else {
+        let Ok((pick, in_flight)) = self.claim() else {
             let connected = first.connecting.as_mut().await;
             return self.connected(first, connected);
         };
         self.retried(&first.pick, RetryReason::Connect);
         self.record.picked(pick.backend);
         self.record.attempts += 1;
-        let in_flight = pick.backend.begin_exchange();
         if let Some(stream) = self.take_idle(pick.backend) {
             self.leave(first);
             return Ok(Contact::new(pick, stream, true, in_flight));

@@ -15,12 +15,15 @@ use crate::data_plane::tunnel;
 use crate::telemetry::{AttemptOutcome, Label as _, RefusalReason};
 use crate::upstream::{Backend, Sign};
 
+/// What a client that was turned away is asked to wait. Longer than it had to wait here would be a guess.
+const RETRY_AFTER_S: u32 = 1;
+
 impl<'s> Forwarding<'_, 's> {
     /// Ends an exchange that was answered: both connections go where their next request comes from.
     pub(super) async fn complete(&mut self, mut attempt: Underway<'s>, finish: Finish) -> bool {
         let failed = attempt.download.status >= 500;
         self.settle(&mut attempt, if failed { AttemptOutcome::ServerError } else { AttemptOutcome::Ok });
-        let Underway { contact: Contact { pick, mut stream, .. }, download, .. } = attempt;
+        let Underway { contact: Contact { pick, mut stream, in_flight, .. }, download, .. } = attempt;
         let backend = pick.backend;
         self.record.answered(download.sent, download.first_byte, download.head_sent);
         if self.tried.others_than(pick.index) {
@@ -29,8 +32,11 @@ impl<'s> Forwarding<'_, 's> {
         let sign = if failed { Sign::ServerError } else { Sign::Answered };
         self.upstream.note(backend, sign, self.record.planned_at());
         if finish.upgraded {
+            let _in_flight = in_flight;
             return Box::pin(self.tunnel(backend, stream, download.status)).await;
         }
+        // Before the next request, which may wait for the place.
+        drop(in_flight);
         let now = download.ended.unwrap_or_else(Instant::now);
         if finish.backend_persistent {
             let settings = &self.upstream.exchange;
@@ -49,7 +55,6 @@ impl<'s> Forwarding<'_, 's> {
     }
 
     async fn tunnel(&mut self, backend: &'s Arc<Backend>, mut stream: TcpStream, status: u16) -> bool {
-        let _in_flight = backend.begin_exchange();
         let connection = &mut *self.connection;
         let ahead = connection.ahead.take();
         let (buffers, deadline) = (&connection.worker.buffers, &connection.deadline);
@@ -112,11 +117,25 @@ impl<'s> Forwarding<'_, 's> {
         self.answer(503, "no backend of this upstream is available").await
     }
 
+    /// Answers that every backend has as much as it takes.
+    pub(super) async fn turn_away(&mut self, refusal: Refusal) -> bool {
+        if refusal.status == 0 {
+            return self.refuse(&refusal).await;
+        }
+        self.record.refused(refusal.reason);
+        let lines = format!("{PLAIN_TEXT}retry-after: {RETRY_AFTER_S}\r\n");
+        self.answer_with(refusal.status, &lines, refusal.words).await
+    }
+
     /// Gives an answer of our own to a request that was well-formed.
-    pub(super) async fn answer(&mut self, status: u16, text: &str) -> bool {
+    async fn answer(&mut self, status: u16, text: &str) -> bool {
+        self.answer_with(status, PLAIN_TEXT, text).await
+    }
+
+    async fn answer_with(&mut self, status: u16, lines: &str, text: &str) -> bool {
         let persistent = self.plan.asked.keeps_after_own_answer() && self.upload.is_received();
         let body = format!("{status} {text}\n");
-        let own = Answer { status, lines: PLAIN_TEXT, body: body.as_bytes() };
+        let own = Answer { status, lines, body: body.as_bytes() };
         self.record.received_bytes += self.upload.received_bytes();
         let head = self.upload.outbound();
         let (head_only, record) = (self.plan.asked.head, &mut self.record);

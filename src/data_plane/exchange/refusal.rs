@@ -10,7 +10,8 @@ pub(super) struct Refusal {
     pub(super) status: u16,
     /// The reason it is counted under.
     pub(super) reason: RefusalReason,
-    words: &'static str,
+    /// What is said about it.
+    pub(super) words: &'static str,
     violation: Option<Violation>,
 }
 

@@ -1,0 +1,158 @@
+//! What follows an attempt: another one, its rival, or the end of the exchange.
+
+use tokio::time::Instant;
+
+use super::attempts::{Forwarding, Next, Underway};
+use super::contact::Contact;
+use crate::data_plane::forward::Failure;
+use crate::telemetry::{AttemptOutcome, RetryReason, RetryRefusal};
+use crate::upstream::{Attempted, Decision, Failure as Kind, Pick, Sign};
+
+impl<'s> Forwarding<'_, 's> {
+    /// Decides what follows an attempt that did not get its answer; says so as well.
+    pub(super) fn after(&mut self, mut attempt: Underway<'s>, failure: Failure) -> Next<'s> {
+        match failure {
+            Failure::Overdue => return self.hedge(attempt),
+            Failure::Overtaken => {
+                self.settle(&mut attempt, AttemptOutcome::Overtaken);
+                return self.take_up_rival().unwrap_or(Next::End(failure, Some(attempt)));
+            }
+            _ => self.settle(&mut attempt, failure.outcome()),
+        }
+        let pick = attempt.contact.pick;
+        match failure {
+            Failure::Stale => {
+                pick.backend.series.shard(self.connection.worker.id).connections_stale.inc();
+            }
+            Failure::Reset | Failure::Timeout | Failure::BadResponse(_) => {
+                self.upstream.note(pick.backend, Sign::Broke, Instant::now());
+            }
+            Failure::Status(_) => self.upstream.note(pick.backend, Sign::ServerError, Instant::now()),
+            _ => {}
+        }
+        self.follow(&pick, failure, Some(attempt))
+    }
+
+    /// Decides what follows a failure that has been counted.
+    pub(super) fn follow(
+        &mut self,
+        pick: &Pick<'s>,
+        failure: Failure,
+        attempt: Option<Underway<'s>>,
+    ) -> Next<'s> {
+        let started = attempt.as_ref().is_some_and(|attempt| attempt.download.started);
+        let decision = match &failure {
+            // Decided when the head was there: an answer that is not repeated would have gone to the client.
+            Failure::Status(_) => Decision::Elsewhere(RetryReason::Status),
+            Failure::Connect(_) => self.decide(Kind::Connect, pick.index, started),
+            Failure::Stale => self.decide(Kind::Stale, pick.index, started),
+            Failure::Reset => self.decide(Kind::Reset, pick.index, started),
+            Failure::Timeout => self.decide(Kind::Timeout, pick.index, started),
+            Failure::BadResponse(_) => self.decide(Kind::BadResponse, pick.index, started),
+            _of_the_client => {
+                self.drop_rival(false);
+                return Next::End(failure, attempt);
+            }
+        };
+        match decision {
+            Decision::Fresh => {
+                self.upload.rewind(&self.connection.worker.buffers);
+                match attempt {
+                    // It keeps its place.
+                    Some(Underway { contact: Contact { pick, in_flight, .. }, .. }) => {
+                        Next::Fresh((pick, in_flight))
+                    }
+                    None => Next::Elsewhere,
+                }
+            }
+            Decision::Elsewhere(reason) => {
+                self.retried(pick, reason);
+                let left = self.others_than(pick.index);
+                self.tried.add(pick.index);
+                if !left && let Some(rival) = self.take_up_rival() {
+                    return rival;
+                }
+                self.upload.rewind(&self.connection.worker.buffers);
+                Next::Elsewhere
+            }
+            Decision::GiveUp(_) if !started && self.rival.is_some() => {
+                self.take_up_rival().unwrap_or(Next::End(failure, attempt))
+            }
+            Decision::GiveUp(_) => Next::End(failure, attempt),
+        }
+    }
+
+    /// Asks the rules, and for what they do not know: whether somebody else is left, and the budget.
+    pub(super) fn decide(&self, kind: Kind, index: usize, answer_started: bool) -> Decision {
+        let decision = self.upstream.retries.decide(&Attempted {
+            failure: kind,
+            idempotent: self.plan.idempotent,
+            request_written: self.upload.has_begun(),
+            body_intact: self.upload.is_replayable(),
+            answer_started,
+            attempts: self.record.attempts,
+        });
+        let refusal = match decision {
+            // A backend that takes too long may be at its limit: asking it again would only add to that, and keep the
+            // client waiting. One that answers with an error would do so again.
+            Decision::Elsewhere(RetryReason::Timeout | RetryReason::Status | RetryReason::Overdue)
+                if !self.others_than(index) =>
+            {
+                RetryRefusal::NoBackend
+            }
+            // A failed connect has cost the backend nothing.
+            Decision::Elsewhere(reason) if reason != RetryReason::Connect && !self.upstream.budget.take() => {
+                RetryRefusal::Budget
+            }
+            Decision::GiveUp(Some(refusal)) => refusal,
+            decided => return decided,
+        };
+        self.upstream.series.shard(self.connection.worker.id).retries_refused.inc(refusal);
+        Decision::GiveUp(Some(refusal))
+    }
+
+    /// Sets an attempt aside that is overdue, so that another backend is asked beside it.
+    fn hedge(&mut self, mut attempt: Underway<'s>) -> Next<'s> {
+        let pick = attempt.contact.pick;
+        // An alarm that comes later asks again: the budget may have grown.
+        attempt.contact.alarm = pick.backend.alarm();
+        attempt.impatient = self.rival.is_none();
+        let possible = attempt.impatient && self.upload.is_complete();
+        if !possible || !matches!(self.decide(Kind::Overdue, pick.index, false), Decision::Elsewhere(_)) {
+            return Next::Resume(attempt);
+        }
+        self.retried(&pick, RetryReason::Overdue);
+        self.tried.add(pick.index);
+        attempt.impatient = false;
+        attempt.sent_bytes = self.upload.sent_bytes();
+        self.upload.rewind(&self.connection.worker.buffers);
+        self.rival = Some(Box::new(attempt));
+        Next::Elsewhere
+    }
+
+    /// Goes back to the rival, which is answered first or is the last hope.
+    fn take_up_rival(&mut self) -> Option<Next<'s>> {
+        let rival = *self.rival.take()?;
+        self.upload.was_sent_before();
+        self.record.picked(rival.contact.pick.backend);
+        Some(Next::Resume(rival))
+    }
+
+    /// Ends the attempt that was set aside; `overtaken` by another, or because nobody waits any more.
+    pub(super) fn drop_rival(&mut self, overtaken: bool) {
+        let Some(mut rival) = self.rival.take() else { return };
+        let backend = rival.contact.pick.backend;
+        if overtaken {
+            self.upstream.note(backend, Sign::Overtaken, Instant::now());
+        }
+        let outcome = if overtaken { AttemptOutcome::Overtaken } else { AttemptOutcome::ClientAbort };
+        self.settle_sent(&mut rival, outcome);
+    }
+
+    /// Tells whether a backend is left that may be picked and has not been tried, besides the one at `index`.
+    pub(super) fn others_than(&self, index: usize) -> bool {
+        let fleet = self.upstream.fleet();
+        let untried = |other: usize| other != index && !self.tried.contains(other) && fleet.accepts(other);
+        (0..self.upstream.backends.len()).any(untried)
+    }
+}
