@@ -121,8 +121,8 @@ impl Checks {
     fn end(&self, known: Option<Running>, upstream: &Upstream, backend: &Backend) {
         drop(known);
         self.board.forget(&upstream.name, &backend.name);
-        if let Some(transition) = upstream.observe(backend, Event::ChecksEnded, Instant::now()) {
-            self.board.announce(&upstream.name, &backend.name, transition, "not checked any more");
+        if let Some(observed) = upstream.observe(backend, Event::ChecksEnded, Instant::now()) {
+            self.board.announce(&upstream.name, &backend.name, observed, "not checked any more");
         }
     }
 

@@ -15,11 +15,8 @@ use tokio::time::Instant;
 use super::availability::Availability;
 use super::identity::BackendId;
 use super::latency::PeakLatency;
-use crate::telemetry::BackendSeries;
-
-/// How long a suspicion lasts that no check and no answer ends: the time after which live traffic tries again a
-/// backend that nobody checks.
-pub const SUSPICION_LASTS: Duration = Duration::from_secs(5);
+use super::signs::{Signs, Suspicion};
+use crate::telemetry::{BackendSeries, Padded};
 
 /// One server of an upstream.
 #[derive(Debug)]
@@ -41,8 +38,8 @@ pub struct Backend {
     /// In milliseconds.
     idle_timeout: AtomicU64,
     retired: AtomicBool,
-    /// Milliseconds after `epoch` at which the suspicion ends; 0 for none.
-    suspect_until: AtomicU64,
+    /// Alone on its cache lines: read at every pick and every answer, and hardly ever written.
+    pub(super) signs: Padded<Signs>,
     suspected: Notify,
     alarm: AtomicU32,
     epoch: Instant,
@@ -68,7 +65,7 @@ impl Backend {
             in_flight_limit: AtomicU32::new(0),
             idle_timeout: AtomicU64::new(0),
             retired: AtomicBool::new(false),
-            suspect_until: AtomicU64::new(0),
+            signs: Padded::default(),
             suspected: Notify::new(),
             alarm: AtomicU32::new(0),
             epoch: now,
@@ -124,13 +121,10 @@ impl Backend {
         *self.lock_availability()
     }
 
-    /// Tells whether a connect failed on live traffic, so that others are preferred until the backend answers again.
+    /// Tells whether live traffic failed on it, so that others are preferred; see [`Upstream::note`](super::Upstream::note).
     #[must_use]
     pub fn is_suspect(&self, now: Instant) -> bool {
-        match self.suspect_until.load(Relaxed) {
-            0 => false,
-            until => self.milliseconds(now) < until,
-        }
+        self.signs.is_suspect(|| self.milliseconds(now))
     }
 
     /// Waits until the backend becomes suspect, so that it can be checked now and not at the next tick.
@@ -142,6 +136,11 @@ impl Backend {
         self.suspected.notified().await;
     }
 
+    /// Raises an alarm. Who waits for the backend must be woken to hear of it.
+    pub fn raise_alarm(&self) {
+        self.alarm.fetch_add(1, Relaxed);
+    }
+
     /// Returns the number of the latest alarm: a changed one says that the backend is silent or was taken out, and that
     /// who waits for it may do better elsewhere.
     #[must_use]
@@ -149,25 +148,11 @@ impl Backend {
         self.alarm.load(Relaxed)
     }
 
-    /// Raises an alarm. Who waits for the backend must be woken to hear of it.
-    pub fn raise_alarm(&self) {
-        self.alarm.fetch_add(1, Relaxed);
-    }
-
-    /// Makes the backend suspect, on all workers at once and without a lock.
-    pub(super) fn suspect(&self, now: Instant) {
-        let at = self.milliseconds(now);
-        let until = at + SUSPICION_LASTS.as_millis() as u64;
-        let before = self.suspect_until.swap(until, Relaxed);
-        if before <= at {
+    /// Makes the backend suspect, on all workers at once and without a lock, because of what began at `since`.
+    pub(super) fn suspect(&self, suspicion: Suspicion, since: Instant, now: Instant) {
+        let (since, now) = (self.milliseconds(since), self.milliseconds(now));
+        if self.signs.suspect(suspicion, since, now) {
             self.suspected.notify_one();
-        }
-    }
-
-    pub(super) fn end_suspicion(&self) {
-        // Nearly always there is none: a load leaves the cache line shared between the workers, a store would not.
-        if self.suspect_until.load(Relaxed) != 0 {
-            self.suspect_until.store(0, Relaxed);
         }
     }
 
@@ -187,8 +172,13 @@ impl Backend {
         self.availability.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Never 0, which stands for "no suspicion".
-    fn milliseconds(&self, now: Instant) -> u64 {
+    /// Returns a time on the backend's own clock. Never 0, which stands for none.
+    pub(super) fn milliseconds(&self, now: Instant) -> u64 {
         now.saturating_duration_since(self.epoch).as_millis() as u64 + 1
+    }
+
+    /// Returns the moment that the backend's own clock showed so.
+    pub(super) fn instant(&self, milliseconds: u64) -> Instant {
+        self.epoch + Duration::from_millis(milliseconds.saturating_sub(1))
     }
 }

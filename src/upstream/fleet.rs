@@ -11,7 +11,8 @@ use std::sync::Arc;
 /// What happens to a request while no backend is available.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum WhenNoneAvailable {
-    /// Every backend is tried as if it were available (fail open): the checks may be wrong, and nothing is lost.
+    /// Every backend is tried as if it were available (fail open): the checks may be wrong, and nothing is lost. Except
+    /// those that an operator drained: that is no mistake.
     #[default]
     TryAll,
     /// Nothing is picked.
@@ -26,6 +27,8 @@ pub struct Standing {
     /// Its share of new work: the configured weight, or less of it while it ramps up. 0 gets none, except from clients
     /// that stick to it.
     pub effective_weight: f64,
+    /// Whether it may get work when nobody is available and all are tried.
+    pub last_resort: bool,
 }
 
 /// Which backends may be picked.
@@ -52,10 +55,12 @@ impl Fleet {
     ) -> Self {
         let mut standings: Vec<Standing> = backends.iter().map(|backend| standing(backend)).collect();
         let none = !standings.iter().any(|standing| standing.available);
-        let fail_open = none && when_none_available == WhenNoneAvailable::TryAll;
+        let tries_all = none && when_none_available == WhenNoneAvailable::TryAll;
+        let fail_open = tries_all && standings.iter().any(|standing| standing.last_resort);
         if fail_open {
             for (standing, backend) in standings.iter_mut().zip(backends) {
-                *standing = Standing { available: true, effective_weight: f64::from(backend.weight()) };
+                standing.available = standing.last_resort;
+                standing.effective_weight = f64::from(backend.weight());
             }
         }
         let weight = |n: usize| if standings[n].available { standings[n].effective_weight } else { 0.0 };

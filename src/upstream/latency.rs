@@ -49,6 +49,11 @@ impl PeakLatency {
         let _ = self.cell.compare_exchange(old, pack(new, stamp), Relaxed, Relaxed);
     }
 
+    /// Forgets every answer, because the backend is not what it was.
+    pub(super) fn forget(&self) {
+        self.cell.store(0, Relaxed);
+    }
+
     /// Estimates the latency of the next answer, in seconds. None while no answer was seen.
     ///
     /// An `idle` backend is forgiven as time passes, or a single slow answer could keep it from ever getting another

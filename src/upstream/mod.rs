@@ -5,7 +5,8 @@
 //! atomics. In reading order:
 //!
 //! - `backend`: one server; what outlives a reload.
-//! - `availability`: its state, moved by events.
+//! - `signs`: what live traffic tells about it, noted without a lock.
+//! - `availability`: its state, moved by events; `observe`: the one place where that happens.
 //! - `fleet`: who may be picked now.
 //! - [`balance`]: how one of them is picked, an algorithm to a file.
 //! - `pick`, `keys`, `sticky`: one backend for one attempt, what of the request may decide it.
@@ -15,8 +16,8 @@
 //!              data plane (every worker)                    control plane
 //!   request ──▶ Upstream::pick ──reads──▶ Fleet ◀──swaps── Upstream::observe ◀── check results
 //!                   │                                            │
-//!                   ▼                                            ▼ Transition
-//!      Backend: in flight, latency, suspect               series, log, annotation
+//!                   ▼                                            ▼ Observed
+//!      Backend: in flight, latency, signs                 series, log, annotation
 //! ```
 
 mod availability;
@@ -29,15 +30,19 @@ mod identity;
 mod keys;
 mod latency;
 mod limit;
+mod observe;
 mod pick;
 mod queue;
 mod retry;
 mod settings;
+mod signs;
 mod stable_hash;
 mod sticky;
 
-pub use availability::{Availability, Event, Thresholds, Transition};
-pub use backend::{Backend, SUSPICION_LASTS};
+pub use availability::{
+    Availability, AvailabilityRules, DrainSource, Ejection, EjectionTimes, Event, Thresholds, Transition,
+};
+pub use backend::Backend;
 pub use balance::Balancer;
 pub use budget::RetryBudget;
 pub use exchange::{ExchangeSettings, HostHeader};
@@ -46,19 +51,20 @@ pub use identity::BackendId;
 pub use keys::{HashKey, RequestKeys};
 pub use latency::{DECAY, PeakLatency};
 pub use limit::{AdaptiveLimit, Period};
+pub use observe::Observed;
 pub use pick::{NoPick, Pick, PickReason, Tried};
 pub use queue::{InFlight, Place, Queue};
 pub use retry::{Attempted, BudgetSettings, Decision, Failure, Hedge, RetryRules, StatusSet, is_idempotent};
-pub use settings::{
-    BackendSettings, InFlightLimit, LoadLine, OutlierRules, Sign, SlowStart, UpstreamSettings,
-};
+pub use settings::{BackendSettings, InFlightLimit, LoadLine, OutlierRules, SlowStart, UpstreamSettings};
+pub use signs::{DOUBT_LASTS, SUSPICION_LASTS, Sign};
 pub use sticky::StickySettings;
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::telemetry::{Telemetry, UpstreamSeries};
@@ -74,16 +80,22 @@ pub struct Upstream {
     pub backends: Box<[Arc<Backend>]>,
     /// When a failed attempt is tried again.
     pub retries: RetryRules,
-    /// How exchanges are conducted.
-    pub exchange: ExchangeSettings,
-    /// What is counted of it.
-    pub series: Arc<UpstreamSeries>,
     /// What is left for retries. The same after a reload.
     pub budget: Arc<RetryBudget>,
+    /// How exchanges are conducted.
+    pub exchange: ExchangeSettings,
+    /// When live traffic takes a backend out. None leaves it to the checks.
+    pub outliers: Option<OutlierRules>,
     /// How much work is given out at a time.
     pub load_line: LoadLine,
     /// The requests that wait for a backend to have room. The same after a reload.
     pub queue: Arc<Queue>,
+    /// How long a backend that drains may take to finish what it has.
+    pub drain_timeout: Duration,
+    /// What is counted of it.
+    pub series: Arc<UpstreamSeries>,
+    /// Notified when live traffic wishes for an ejection.
+    called: Arc<Notify>,
     balancer: Balancer,
     when_none_available: WhenNoneAvailable,
     sticky: Option<Sticky>,
@@ -91,13 +103,14 @@ pub struct Upstream {
     /// In nanoseconds; 0 for none.
     overdue_after: AtomicU64,
     fleet: ArcSwap<Fleet>,
-    /// Held while a fleet is built and swapped, so that the last one built has seen every transition.
+    /// Held while a state changes and its fleet is built and swapped: one change after the other.
     publishing: Mutex<()>,
 }
 
 impl Upstream {
-    /// Makes an upstream. A backend that `previous` has, by name and address, is carried over as it is: its health, its
-    /// exchanges in flight and its series do not notice the reload. The others of `previous` are retired.
+    /// Makes an upstream. A backend that `previous` has, by name and address, is carried over as it is: its state, its
+    /// exchanges in flight and its series do not notice the reload. The others of `previous` are retired, and those
+    /// that it did not have begin with a slow start. The retry budget goes on.
     ///
     /// Cannot fail, so that a reload does it last: what is carried over is configured anew at once.
     #[must_use]
@@ -107,12 +120,11 @@ impl Upstream {
         telemetry: &Telemetry,
         now: Instant,
     ) -> Self {
+        let make = |backend| make(&settings, backend, previous.is_some(), telemetry, now);
         let backends: Box<[Arc<Backend>]> = settings
             .backends
             .iter()
-            .map(|backend| {
-                carry_over(previous, backend).unwrap_or_else(|| make(&settings, backend, telemetry, now))
-            })
+            .map(|backend| carry_over(previous, backend).unwrap_or_else(|| make(backend)))
             .collect();
         for (backend, from) in backends.iter().zip(&settings.backends) {
             backend.configure(from.weight, settings.exchange.idle_timeout);
@@ -129,62 +141,31 @@ impl Upstream {
         }
         let names = backends.iter().map(|backend| &*backend.name);
         let sticky = settings.sticky.as_ref().map(|sticky| Sticky::new(sticky, &settings.name, names));
+        let budget = previous.map(|previous| Arc::clone(&previous.budget));
+        let standing = |backend: &Backend| observe::standing(backend, now);
+        let fleet = Fleet::new(&backends, &settings.balancer, settings.when_none_available, standing);
         let upstream = Self {
-            fleet: ArcSwap::from_pointee(Fleet::new(
-                &backends,
-                &settings.balancer,
-                settings.when_none_available,
-                standing,
-            )),
-            series: telemetry.upstream(&settings.name),
-            name: settings.name,
+            name: settings.name.clone(),
             backends,
             retries: settings.retries,
-            exchange: settings.exchange,
-            budget: previous.map_or_else(
-                || Arc::new(RetryBudget::new(settings.retries.budget)),
-                |previous| Arc::clone(&previous.budget),
-            ),
+            budget: budget.unwrap_or_else(|| Arc::new(RetryBudget::new(settings.retries.budget))),
+            exchange: settings.exchange.clone(),
+            outliers: settings.outliers,
             load_line: settings.load_line,
             queue: previous.map(|previous| Arc::clone(&previous.queue)).unwrap_or_default(),
-            balancer: settings.balancer,
+            drain_timeout: settings.drain_timeout,
+            series: telemetry.upstream(&settings.name),
+            called: previous.map_or_else(Arc::default, |previous| Arc::clone(&previous.called)),
+            balancer: settings.balancer.clone(),
             when_none_available: settings.when_none_available,
             sticky,
             turn: Turn::default(),
             overdue_after: AtomicU64::new(0),
+            fleet: ArcSwap::from_pointee(fleet),
             publishing: Mutex::new(()),
         };
-        upstream.adopt(settings.checks, now);
+        upstream.adopt(&settings, now);
         upstream
-    }
-
-    /// Takes note of what was learned about one of its backends. None when the backend's state stays what it was.
-    ///
-    /// The only place where a state changes: on a [`Transition`] the series are updated and another fleet is swapped
-    /// in. The caller logs it.
-    pub fn observe(&self, backend: &Backend, event: Event, now: Instant) -> Option<Transition> {
-        if matches!(event, Event::CheckPassed | Event::ChecksEnded) {
-            backend.end_suspicion();
-        }
-        let transition = backend.lock_availability().apply(event, now);
-        if let Some(transition) = transition {
-            backend.series.record_transition(transition.to, transition.cause, SystemTime::now());
-        }
-        // Also without a transition of our own: around a reload, another upstream may have seen it.
-        if transition.is_some() || self.is_out_of_date(backend) {
-            self.publish();
-        }
-        transition
-    }
-
-    /// Takes note of what live traffic tells about one of its backends: a hint for the next picks on all workers, never a
-    /// change of state. Takes no lock.
-    pub fn note(&self, backend: &Backend, sign: Sign, now: Instant) {
-        match sign {
-            Sign::ConnectFailed => backend.suspect(now),
-            Sign::Answered => backend.end_suspicion(),
-            Sign::Broke | Sign::Overtaken | Sign::ServerError => {}
-        }
     }
 
     /// Counts an exchange as in flight on one of its backends until the returned value is dropped. None when the backend
@@ -236,48 +217,6 @@ impl Upstream {
     pub fn balancer(&self) -> &Balancer {
         &self.balancer
     }
-
-    /// Brings the backends in line with the settings, shows them, and publishes the first fleet.
-    fn adopt(&self, checks: Option<Thresholds>, now: Instant) {
-        for backend in &self.backends {
-            match checks {
-                Some(thresholds) => backend.lock_availability().set_thresholds(thresholds),
-                None => drop(self.observe(backend, Event::ChecksEnded, now)),
-            }
-            backend.series.show_state(backend.availability().state());
-        }
-        self.series.configured.set(self.backends.len() as i64);
-        self.publish();
-    }
-
-    fn is_out_of_date(&self, backend: &Backend) -> bool {
-        let fleet = self.fleet.load();
-        let position = self.backends.iter().position(|known| std::ptr::eq(&**known, backend));
-        position.is_some_and(|at| !fleet.is_fail_open() && fleet.accepts(at) != standing(backend).available)
-    }
-
-    /// Builds a fleet from the backends as they are, and swaps it in.
-    fn publish(&self) {
-        let _one_at_a_time = self.publishing.lock().unwrap_or_else(PoisonError::into_inner);
-        let fleet = Fleet::new(&self.backends, &self.balancer, self.when_none_available, standing);
-        for (at, backend) in self.backends.iter().enumerate() {
-            let weight = if fleet.accepts(at) { standing(backend).effective_weight } else { 0.0 };
-            backend.series.effective_weight.set(weight);
-            backend.series.intended_share.set(fleet.share(at));
-        }
-        let available = if fleet.is_fail_open() { 0 } else { fleet.len() };
-        self.series.available.set(available as i64);
-        self.fleet.store(Arc::new(fleet));
-        self.queue.call_all();
-    }
-}
-
-/// What a backend counts for: its whole weight or nothing.
-fn standing(backend: &Backend) -> Standing {
-    Standing {
-        available: backend.availability().is_available(),
-        effective_weight: f64::from(backend.weight()),
-    }
 }
 
 fn carry_over(previous: Option<&Upstream>, wanted: &BackendSettings) -> Option<Arc<Backend>> {
@@ -288,12 +227,13 @@ fn carry_over(previous: Option<&Upstream>, wanted: &BackendSettings) -> Option<A
 fn make(
     upstream: &UpstreamSettings,
     backend: &BackendSettings,
+    joins_others: bool,
     telemetry: &Telemetry,
     now: Instant,
 ) -> Arc<Backend> {
-    let thresholds = upstream.checks.unwrap_or(Thresholds { rise: 1, fall: 1 });
+    let begin = if joins_others { Availability::joining } else { Availability::new };
     let series = telemetry.backend(&upstream.name, &backend.name);
-    let availability = Availability::new(thresholds, now);
+    let availability = begin(upstream.availability(), now);
     Arc::new(Backend::new(&backend.name, backend.address, series, availability, now))
 }
 

@@ -5,7 +5,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::availability::Thresholds;
+use super::availability::{AvailabilityRules, EjectionTimes, Thresholds};
 use super::balance::Balancer;
 use super::exchange::ExchangeSettings;
 use super::fleet::WhenNoneAvailable;
@@ -60,6 +60,16 @@ impl UpstreamSettings {
             drain_timeout: Duration::from_secs(30),
         }
     }
+
+    /// Returns what moves the states of the backends.
+    pub(super) fn availability(&self) -> AvailabilityRules {
+        let outliers = self.outliers.unwrap_or_default();
+        AvailabilityRules {
+            checks: self.checks.unwrap_or(Thresholds { rise: 1, fall: 1 }),
+            slow_start: self.slow_start,
+            ejections: EjectionTimes { first: outliers.ejection_time, max: outliers.max_ejection_time },
+        }
+    }
 }
 
 /// What a backend is made of.
@@ -92,6 +102,15 @@ pub struct OutlierRules {
     pub max_ejection_time: Duration,
     /// The share of the backends that may be ejected at a time, 0 to 1. One may always be, if another is left.
     pub max_ejected: f64,
+}
+
+impl OutlierRules {
+    /// Returns how many of so many backends may be ejected at a time.
+    #[must_use]
+    pub fn most_ejected(&self, backends: usize) -> usize {
+        let share = (self.max_ejected * backends as f64) as usize;
+        if backends < 2 { 0 } else { share.clamp(1, backends - 1) }
+    }
 }
 
 impl Default for OutlierRules {
@@ -150,19 +169,4 @@ impl Default for LoadLine {
     fn default() -> Self {
         Self { in_flight: InFlightLimit::Unlimited, queue: 1000, queue_timeout: Duration::from_secs(1) }
     }
-}
-
-/// What live traffic tells about a backend.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sign {
-    /// No connection came about in time.
-    ConnectFailed,
-    /// A connection broke, stayed without an answer for too long, or carried garbage.
-    Broke,
-    /// Another backend that was asked in parallel answered first.
-    Overtaken,
-    /// It answered with a 5xx.
-    ServerError,
-    /// It answered.
-    Answered,
 }

@@ -7,6 +7,7 @@ use super::*;
 use crate::telemetry::{BackendState, NoneAvailable, TransitionCause};
 
 mod history;
+mod observe;
 
 const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const SECOND: Duration = Duration::from_secs(1);
@@ -19,6 +20,7 @@ fn settings(backends: usize) -> UpstreamSettings {
     });
     UpstreamSettings {
         checks: Some(Thresholds { rise: 1, fall: 1 }),
+        slow_start: SlowStart { duration: Duration::ZERO, floor: 1.0 },
         ..UpstreamSettings::new("web", backends.collect())
     }
 }
@@ -55,7 +57,7 @@ impl Traffic {
     }
 
     fn observe(&self, backend: usize, event: Event) -> Option<Transition> {
-        self.upstream.observe(&self.upstream.backends[backend], event, self.now)
+        Some(self.upstream.observe(&self.upstream.backends[backend], event, self.now)?.transition)
     }
 
     fn reload(&mut self, settings: UpstreamSettings) {

@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use crate::telemetry::{BackendState, CheckResult, Label, TransitionCause};
-use crate::upstream::Transition;
+use crate::upstream::{Observed, Transition, WhenNoneAvailable};
 
 /// How many transitions are remembered; older ones are forgotten.
 const REMEMBERED: usize = 256;
@@ -78,10 +78,12 @@ impl Board {
     }
 
     /// Remembers a transition that has just happened, and writes it to the program's log. `words` say what is known.
-    pub fn announce(&self, upstream: &str, backend: &str, transition: Transition, words: &str) {
-        let Transition { from, to, cause, .. } = transition;
+    ///
+    /// An upstream that has nobody left, or somebody again, is worth a line of its own.
+    pub fn announce(&self, upstream: &str, backend: &str, observed: Observed, words: &str) {
+        let Transition { from, to, cause, .. } = observed.transition;
         let (was, is, because) = (from.as_str(), to.as_str(), cause.as_str());
-        if to == BackendState::Up {
+        if matches!(to, BackendState::Up | BackendState::SlowStart) {
             tracing::info!(
                 upstream,
                 backend,
@@ -101,6 +103,15 @@ impl Board {
                 words,
                 "backend changed state"
             );
+        }
+        if let Some(instead) = observed.none_available {
+            let instead = match instead {
+                WhenNoneAvailable::TryAll => "all are tried",
+                WhenNoneAvailable::Refuse => "requests are refused",
+            };
+            tracing::warn!(upstream, instead, "no backend is available");
+        } else if observed.regained {
+            tracing::info!(upstream, available = observed.available, "a backend is available again");
         }
         self.add_transition(PastTransition {
             at: SystemTime::now(),

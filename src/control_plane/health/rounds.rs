@@ -117,8 +117,11 @@ impl Rounds {
         self.board.set_result(&upstream.name, &backend.name, last);
         let (now, passed) = (Instant::now(), result == CheckResult::Pass);
         let event = if passed { Event::CheckPassed } else { Event::CheckFailed };
-        if let Some(transition) = upstream.observe(backend, event, now) {
-            self.board.announce(&upstream.name, &backend.name, transition, words);
+        if let Some(observed) = upstream.observe(backend, event, now) {
+            self.board.announce(&upstream.name, &backend.name, observed, words);
+        }
+        for (at, observed) in upstream.tick(now) {
+            self.board.announce(&upstream.name, &upstream.backends[at].name, observed, "slow start is over");
         }
         Some(match backend.availability().state() {
             BackendState::Down => passed,

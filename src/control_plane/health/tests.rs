@@ -10,7 +10,7 @@ use tokio::time::{sleep, timeout};
 use super::check::Outcome;
 use super::*;
 use crate::telemetry::{BackendState, CheckResult, Telemetry, TransitionCause};
-use crate::upstream::{BackendSettings, Sign, Thresholds, UpstreamSettings};
+use crate::upstream::{BackendSettings, Sign, SlowStart, Thresholds, UpstreamSettings};
 
 const MS: Duration = Duration::from_millis(1);
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -56,7 +56,11 @@ fn settings(backends: u16, thresholds: Thresholds) -> UpstreamSettings {
         address: address(n),
         weight: 1,
     });
-    UpstreamSettings { checks: Some(thresholds), ..UpstreamSettings::new("web", backends.collect()) }
+    UpstreamSettings {
+        checks: Some(thresholds),
+        slow_start: SlowStart { duration: Duration::ZERO, floor: 1.0 },
+        ..UpstreamSettings::new("web", backends.collect())
+    }
 }
 
 fn address(backend: u16) -> SocketAddr {
