@@ -15,7 +15,8 @@
 //! - `connection`: one keep-alive connection and the exchanges on it;
 //! - [`record`]: what is kept of each answer: by phase, by second, by backend;
 //! - [`report`]: the record as plain numbers, ready for JSON;
-//! - [`child`]: starts and ends the programs that the benchmarks put load on.
+//! - [`child`]: starts and ends the programs that the benchmarks put load on;
+//! - [`program`]: finds them.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), loadtest::plan::PlanError> {
@@ -46,3 +47,5 @@ pub mod record;
 pub mod report;
 
 pub mod child;
+
+pub mod program;

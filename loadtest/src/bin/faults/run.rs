@@ -1,10 +1,12 @@
 //! One run: hosts, backends and a balancer are started, load is put on, a fault comes and goes.
 
 use crate::backend::{NUMBER, SERVER};
-use crate::fault::{Fault, Inflicted};
+use crate::fault::{Fault, Inflicted, VICTIM};
 use crate::fleet::{self, Fleet};
-use crate::network::Network;
+use crate::network::{Network, backend_address};
 use crate::programs::Program;
+use crate::tap::{PATH, Sent, Tap};
+use crate::targets;
 use crate::verdict::{Answered, Observed, Verdict};
 use hyper::Method;
 use loadtest::load::{Load, Observer};
@@ -41,6 +43,8 @@ pub(crate) struct Run {
     pub(crate) fault: Fault,
     #[serde(flatten)]
     pub(crate) verdict: Verdict,
+    /// What plimsoll should have reached and has not.
+    pub(crate) misses: Vec<String>,
     /// How late requests were sent: the generator's own part in the latencies. 99 of 100 were not later.
     pub(crate) sent_late_p99_ms: Option<f64>,
 }
@@ -56,16 +60,23 @@ pub(crate) async fn run(
     let mut fleet = Fleet::start(&network).await?;
     network.balancer.enter()?;
     let balancer = program.start(folder, fault.balance(), LISTENER.parse::<SocketAddr>()?).await?;
+    let tap = Tap::start(backend_address(VICTIM))?;
     let load = Clients::start(timing.warm_up + timing.fault * 2 + timing.recovery).await?;
     sleep(timing.warm_up).await;
-    let inflicted = fault.inflict(&network, &mut fleet, timing.fault).await?;
+    let late_tries = program.late_tries(timing.fault);
+    let (inflicted, late_tries) = tokio::join!(fault.inflict(&network, &mut fleet, timing.fault), late_tries);
+    let inflicted = inflicted?;
     sleep(timing.recovery.saturating_sub(Instant::now().saturating_duration_since(inflicted.until))).await;
-    let (observed, sent_late_p99_ms) = load.end(inflicted).await?;
-    let observed = Observed { seen: fleet.seen(), ..observed };
+    let (mut observed, sent_late_p99_ms) = load.end(fault, inflicted, &tap.caught()).await?;
+    observed.seen = fleet.seen();
+    observed.late_tries = late_tries;
+    observed.checks = program.checks();
     balancer.end(Duration::from_secs(1)).await?;
     fleet.finish().await?;
     network.finish().await?;
-    Ok(Run { program: program.title(), fault, verdict: observed.verdict(), sent_late_p99_ms })
+    let verdict = observed.verdict();
+    let misses = if program.has_targets() { targets::misses(fault, &verdict) } else { Vec::new() };
+    Ok(Run { program: program.title(), fault, verdict, misses, sent_late_p99_ms })
 }
 
 /// The load: many clients in open loop, and one that asks in turn.
@@ -93,7 +104,12 @@ impl Clients {
         })
     }
 
-    async fn end(self, inflicted: Inflicted) -> anyhow::Result<(Observed, Option<f64>)> {
+    async fn end(
+        self,
+        fault: Fault,
+        inflicted: Inflicted,
+        sent: &[(Instant, Sent)],
+    ) -> anyhow::Result<(Observed, Option<f64>)> {
         let since_start = |at: Instant| at.saturating_duration_since(self.start);
         let end = since_start(Instant::now());
         for client in [&self.gets, &self.posts, &self.in_turn] {
@@ -106,7 +122,11 @@ impl Clients {
             gets,
             posts,
             in_turn,
+            fault,
             seen: Vec::new(),
+            sent: sent.iter().map(|(at, sent)| (since_start(*at), *sent)).collect(),
+            late_tries: None,
+            checks: true,
             fault_from: since_start(inflicted.from),
             fault_until: since_start(inflicted.until),
             returning: fleet::name(inflicted.backend),
@@ -119,7 +139,7 @@ impl Clients {
 impl Client {
     /// Starts asking at `rate`, or in turn without one.
     async fn start(method: Method, rate: Option<f64>, longest: Duration) -> anyhow::Result<Client> {
-        let mut plan = Plan::new(&format!("http://{LISTENER}/"), rate.unwrap_or(1.0), longest)?;
+        let mut plan = Plan::new(&format!("http://{LISTENER}{PATH}"), rate.unwrap_or(1.0), longest)?;
         plan.number_header = (method == Method::POST).then_some(NUMBER);
         plan.method = method;
         plan.timeout = TIMEOUT;

@@ -1,65 +1,125 @@
-//! Prints the runs as the Markdown table that people compare.
+//! Prints the runs as the Markdown tables that people compare.
 
 use crate::fault::Fault;
 use crate::run::Run;
 use crate::verdict::Verdict;
-use std::fmt::Write as _;
+use std::fmt::{Result, Write as _};
 
-/// One row per fault, one column per program, in the order in which they came; medians where there were rounds.
-pub(crate) fn markdown(command_line: &str, runs: &[Run]) -> Result<String, std::fmt::Error> {
+const FIGURES: &str = "Each cell: failed GET / failed POST (of these, sent to a backend before) / GET answered later than \
+    100 ms / longest gap of the client in turn / time until the backend has a quarter of the traffic again.";
+
+const LATE: &str = "Clients' requests sent to the failed backend later than 2 s after it failed; `?` where they cannot be \
+    told from checks:";
+
+/// The command line, then the figures and the requests that came late: one row per fault, one column per program, in
+/// the order of the runs; medians where there were rounds.
+pub(crate) fn markdown(command_line: &str, runs: &[Run]) -> std::result::Result<String, std::fmt::Error> {
+    let mut out = format!("    {command_line}\n\n{FIGURES}\n\n");
+    grid(&mut out, runs, &Fault::ALL, figures)?;
+    let late = [Fault::Kill, Fault::VanishLink, Fault::VanishDrop, Fault::Hang, Fault::Errors];
+    if runs.iter().any(|run| late.contains(&run.fault)) {
+        write!(out, "\n{LATE}\n\n")?;
+        grid(&mut out, runs, &late, late_requests)?;
+    }
+    let misses: Vec<String> = runs.iter().filter_map(missed).collect();
+    if !misses.is_empty() {
+        write!(out, "\nMissed:\n\n{}", misses.concat())?;
+    }
+    Ok(out)
+}
+
+fn grid(out: &mut String, runs: &[Run], faults: &[Fault], cell: impl Fn(&[&Verdict]) -> String) -> Result {
     let mut programs: Vec<&str> = Vec::new();
     for run in runs {
         if !programs.contains(&run.program.as_str()) {
             programs.push(&run.program);
         }
     }
-    let mut out = String::new();
-    writeln!(out, "    {command_line}\n")?;
-    writeln!(
-        out,
-        "Each cell: failed GET / failed POST (of these received by a backend) / GET later than 100 ms / longest gap of \
-         the client in turn / time until the backend has a quarter of the traffic again.\n"
-    )?;
     writeln!(out, "| fault on one backend | {} |", programs.join(" | "))?;
     writeln!(out, "|---|{}", "--:|".repeat(programs.len()))?;
-    for fault in Fault::ALL.into_iter().filter(|fault| runs.iter().any(|run| run.fault == *fault)) {
-        let cells = programs.iter().map(|program| {
-            let verdicts: Vec<&Verdict> = (runs.iter())
-                .filter(|run| run.fault == fault && run.program == **program)
-                .map(|run| &run.verdict)
-                .collect();
-            cell(&verdicts)
-        });
-        writeln!(out, "| {} | {} |", fault.title(), cells.collect::<Vec<_>>().join(" | "))?;
+    for fault in faults.iter().filter(|fault| runs.iter().any(|run| run.fault == **fault)) {
+        write!(out, "| {} |", fault.title())?;
+        for program in &programs {
+            let own = runs.iter().filter(|run| run.fault == *fault && run.program == *program);
+            let verdicts: Vec<&Verdict> = own.map(|run| &run.verdict).collect();
+            let text = if verdicts.is_empty() { "–".to_owned() } else { cell(&verdicts) };
+            write!(out, " {text} |")?;
+        }
+        writeln!(out)?;
     }
-    Ok(out)
+    Ok(())
 }
 
-fn cell(verdicts: &[&Verdict]) -> String {
-    if verdicts.is_empty() {
-        return "–".to_owned();
-    }
-    let count = |of: fn(&Verdict) -> u64| median(verdicts.iter().map(|verdict| of(verdict) as f64)).round();
+fn figures(verdicts: &[&Verdict]) -> String {
+    let count = |of: fn(&Verdict) -> u64| median(verdicts.iter().map(|verdict| of(verdict) as f64));
     let gap = median(verdicts.iter().map(|verdict| verdict.gap_ms));
     let back = median(verdicts.iter().map(|verdict| verdict.back_after_s.unwrap_or(f64::INFINITY)));
     let back = if back.is_finite() { format!("{back:.1} s") } else { "never".to_owned() };
-    let mut cell = format!(
+    let mut text = format!(
         "{} / {} ({}) / {} / {gap:.0} ms / {back}",
-        count(|v| v.failed_get),
-        count(|v| v.failed_post),
-        count(|v| v.failed_post_received),
-        count(|v| v.slow_get),
+        count(|verdict| verdict.failed_get),
+        count(|verdict| verdict.failed_post),
+        count(|verdict| verdict.failed_post_sent),
+        count(|verdict| verdict.slow_get),
     );
+    // Rare and grave, so the sum of the rounds.
     let twice: u64 = verdicts.iter().map(|verdict| verdict.posts_executed_twice).sum();
     if twice > 0 {
-        cell.push_str(&format!(" / **{twice} POSTs executed twice**"));
+        text.push_str(&format!(" / **{twice} POSTs executed twice**"));
     }
-    cell
+    text
+}
+
+fn late_requests(verdicts: &[&Verdict]) -> String {
+    let late: Option<Vec<u64>> = verdicts.iter().map(|verdict| verdict.late_requests).collect();
+    late.map_or_else(|| "?".to_owned(), |late| median(late.iter().map(|count| *count as f64)).to_string())
+}
+
+fn missed(run: &Run) -> Option<String> {
+    (!run.misses.is_empty())
+        .then(|| format!("- {}, {}: {}\n", run.program, run.fault.title(), run.misses.join("; ")))
 }
 
 /// The middle value, or of two the lower one: a figure that was really seen.
-pub(crate) fn median(values: impl Iterator<Item = f64>) -> f64 {
+fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
     values.get(values.len().saturating_sub(1) / 2).copied().unwrap_or(f64::NAN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(program: &str, fault: Fault, failed_get: u64) -> Run {
+        let verdict = Verdict { failed_get, gap_ms: 19.4, back_after_s: Some(0.4), ..Verdict::default() };
+        Run { program: program.to_owned(), fault, verdict, misses: Vec::new(), sent_late_p99_ms: None }
+    }
+
+    #[test]
+    fn every_program_has_a_column_and_every_fault_that_was_run_a_row() {
+        let mut runs = vec![run("a 1.0", Fault::Slow, 3), run("b 2.0", Fault::Kill, 0)];
+        runs[1].verdict.posts_executed_twice = 2;
+        runs[1].verdict.back_after_s = None;
+        let table = markdown("faults --only a,b", &runs).unwrap();
+        assert!(table.starts_with("    faults --only a,b\n"), "{table}");
+        for line in [
+            "| fault on one backend | a 1.0 | b 2.0 |",
+            "| kill -9 (RST) | – | 0 / 0 (0) / 0 / 19 ms / never / **2 POSTs executed twice** |",
+            "| 100 × slower, round robin | 3 / 0 (0) / 0 / 19 ms / 0.4 s | – |",
+            "| kill -9 (RST) | – | ? |",
+        ] {
+            assert!(table.lines().any(|found| found == line), "{line} is not in\n{table}");
+        }
+        assert!(!table.contains("Missed"), "{table}");
+    }
+
+    #[test]
+    fn rounds_are_summed_up_by_their_median_and_what_is_missed_is_listed() {
+        let mut runs: Vec<Run> = [5, 0, 1].map(|failed| run("a", Fault::Kill, failed)).into();
+        runs[0].misses = vec!["failed GET: 5, at most 0".to_owned()];
+        let table = markdown("faults", &runs).unwrap();
+        assert!(table.contains("| kill -9 (RST) | 1 / 0 (0) / 0 / 19 ms / 0.4 s |"), "{table}");
+        assert!(table.contains("- a, kill -9 (RST): failed GET: 5, at most 0\n"), "{table}");
+    }
 }

@@ -13,14 +13,21 @@ fn failed(number: u64, due: u64, done: u64) -> Answered {
     Answered { number, due: ms(due), done: ms(done), failure: Some("reset"), backend: None }
 }
 
-/// A fault from 1 s to 2 s in a run of 5 s.
+/// A fault from 1 s to 5 s in a run of 10 s.
 fn observed() -> Observed {
     Observed {
         fault_from: ms(1000),
-        fault_until: ms(2000),
+        fault_until: ms(5000),
         returning: "backend-1".to_owned(),
-        end: ms(5000),
-        ..Observed::default()
+        end: ms(10_000),
+        fault: Fault::Kill,
+        gets: Vec::new(),
+        posts: Vec::new(),
+        in_turn: Vec::new(),
+        seen: Vec::new(),
+        sent: Vec::new(),
+        late_tries: None,
+        checks: true,
     }
 }
 
@@ -54,13 +61,18 @@ fn failures_and_slow_answers_count_from_the_fault_on() {
 }
 
 #[test]
-fn a_failed_post_that_a_backend_had_received_is_told_apart() {
+fn a_failed_post_that_had_been_sent_is_told_apart() {
     let mut run = observed();
-    run.posts = vec![failed(7, 1000, 1010), failed(8, 1000, 1010), answered(9, 1000, 1010, 1)];
+    run.posts = [6, 7, 8].map(|number| failed(number, 1000, 1010)).into();
     run.seen = vec![Seen { backend: 0, number: 7 }, Seen { backend: 1, number: 9 }];
+    run.sent = vec![(ms(1005), Sent::Post(6)), (ms(1005), Sent::Post(9))];
     let verdict = run.verdict();
-    assert_eq!((verdict.failed_post, verdict.failed_post_received), (2, 1));
-    assert_eq!(verdict.posts_executed_twice, 0);
+    assert_eq!((verdict.failed_post, verdict.failed_post_sent), (3, 2));
+    assert_eq!(
+        (verdict.posts_executed_twice, verdict.posts_sent_twice),
+        (0, 1),
+        "9 went to two, one received it"
+    );
 }
 
 #[test]
@@ -73,14 +85,29 @@ fn a_post_that_two_backends_received_was_executed_twice() {
 #[test]
 fn a_backend_is_back_with_a_quarter_of_the_traffic_in_two_slices_in_a_row() {
     let mut run = observed();
-    // One request per 10 ms; backend-1 answers everything in one slice, and from 3 s on every third request.
+    // One request per 10 ms; backend-1 answers everything in one slice, and from 6 s on every third request.
     let backend = |due: u64| match due {
-        2400..2600 => 0,
-        3000.. if (due / 10).is_multiple_of(3) => 0,
+        5400..5600 => 0,
+        6000.. if (due / 10).is_multiple_of(3) => 0,
         _ => 1,
     };
-    run.gets = (0..500).map(|n| answered(n, n * 10, n * 10 + 5, backend(n * 10))).collect();
+    run.gets = (0..1000).map(|n| answered(n, n * 10, n * 10 + 5, backend(n * 10))).collect();
     assert_eq!(run.verdict().back_after_s, Some(1.0));
-    run.gets.retain(|get| get.due < ms(3000));
+    run.gets.retain(|get| get.due < ms(6000));
     assert_eq!(run.verdict().back_after_s, None);
+}
+
+#[test]
+fn requests_to_a_backend_that_failed_long_ago_are_counted_where_they_can_be_known() {
+    let mut run = observed();
+    run.sent = [2999, 3000, 4999, 5000].map(|at| (ms(at), Sent::Get)).into();
+    run.sent.push((ms(4000), Sent::Connect));
+    let late = |run: &Observed| (run.verdict().late_requests, run.verdict().late_connects);
+    assert_eq!(late(&run), (None, 1), "nobody but the balancer knows what a refused connection was for");
+    run.late_tries = Some(7);
+    assert_eq!(late(&run), (Some(7), 1));
+    (run.late_tries, run.checks) = (None, false);
+    assert_eq!(late(&run), (Some(2), 1), "without checks a connection is for a request");
+    run.fault = Fault::Hang;
+    assert_eq!(late(&run), (Some(2), 1));
 }
