@@ -1,9 +1,10 @@
 //! All series of the process, and the list of those alive that a scrape works through.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use super::roster::Roster;
-use super::series::{BackendSeries, ListenerSeries, ProcessSeries, RouteSeries, UpstreamSeries};
+use super::series::{BackendSeries, ListenerSeries, ProcessSeries, RouteSeries, SeriesId, UpstreamSeries};
 use super::shards::PerWorker;
 use super::status::StatusCounts;
 
@@ -16,6 +17,7 @@ pub(super) struct AllSeries {
     pub(super) routes: Roster<Box<str>, RouteSeries>,
     pub(super) unrouted: Arc<PerWorker<StatusCounts>>,
     pub(super) process: ProcessSeries,
+    made: AtomicU32,
 }
 
 impl AllSeries {
@@ -27,7 +29,13 @@ impl AllSeries {
             routes: Roster::default(),
             unrouted: Arc::new(PerWorker::new(workers)),
             process: ProcessSeries::default(),
+            made: AtomicU32::new(0),
         }
+    }
+
+    /// Returns the number of a series that is about to be made.
+    pub(super) fn next_id(&self) -> SeriesId {
+        SeriesId::new(self.made.fetch_add(1, Relaxed))
     }
 
     /// Takes hold of everything that is alive, so that one scrape shows one set of series.

@@ -86,6 +86,22 @@ label! {
 }
 
 label! {
+    /// Why a backend was picked; not of a metric, but of the access log and of `/api/v1/why`.
+    PickReason as "pick" {
+        /// The balancer chose it.
+        Balanced = "balanced",
+        /// The client sticks to it.
+        Sticky = "sticky",
+        /// Only suspect backends were left, and it is the balancer's choice among them.
+        OnlySuspects = "only_suspects",
+        /// Every backend was tried already, and it is the balancer's choice for another try.
+        OnlyTried = "only_tried",
+        /// No backend is available, and all are tried.
+        FailOpen = "fail_open",
+    }
+}
+
+label! {
     /// Why an exchange was tried on another backend. A stale pooled connection is an attempt's outcome, not a retry.
     RetryReason as "reason" {
         /// No connection to the backend.

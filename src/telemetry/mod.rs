@@ -7,6 +7,7 @@
 //! - cells, histogram, status, by_label: what is counted in; single-writer, without a lock or an allocation.
 //! - shards: one copy per worker, added up at scrape time.
 //! - access_log: one line per exchange; program_log: what the program says about itself, through `tracing`.
+//! - decisions: what a worker remembers of its latest exchanges, and why each went where it did.
 //! - series: the cells of one backend, upstream, listener, route, and of the process.
 
 mod access_log;
@@ -14,6 +15,7 @@ mod all_series;
 mod by_label;
 pub mod catalogue;
 mod cells;
+mod decisions;
 mod exposition;
 mod histogram;
 mod labels;
@@ -29,16 +31,17 @@ mod worker_threads;
 pub use access_log::{AccessLog, AccessLogError, Entry, LogTarget, Timings};
 pub use by_label::ByLabel;
 pub use cells::{Cell, Counter, FloatGauge, Gauge, LocalGauge, SharedCounter};
+pub use decisions::{Decisions, PastExchange, RequestLine, TRIES_KEPT, Tries, Try};
 pub use histogram::{BOUNDS_NS, Histogram, HistogramTotal};
 pub use labels::{
     AcceptError, AttemptOutcome, BackendState, CheckResult, CodeClass, EjectionReason, Label, NoneAvailable,
-    QueueEnd, RefusalReason, ReloadResult, RetryReason, RetryRefusal, TransitionCause,
+    PickReason, QueueEnd, RefusalReason, ReloadResult, RetryReason, RetryRefusal, TransitionCause,
 };
 pub use metrics_md::metrics_md;
 pub use program_log::{LOG_VARIABLE, LogError, LogForm, start_log};
 pub use series::{
     BackendSeries, BackendShard, ListenerSeries, ListenerShard, ProcessSeries, RouteSeries, RouteShard,
-    UpstreamSeries, UpstreamShard,
+    SeriesId, UpstreamSeries, UpstreamShard,
 };
 pub use shards::{Padded, PerWorker, WorkerId};
 pub use status::{StatusCounts, StatusTotal};
@@ -71,7 +74,7 @@ impl Telemetry {
 
     /// Returns the series of a backend: the same while anyone holds it, so that a reload continues its counts.
     pub fn backend(&self, upstream: &str, backend: &str) -> Arc<BackendSeries> {
-        let make = |_: &_| BackendSeries::new(upstream, backend, self.workers);
+        let make = |_: &_| BackendSeries::new(self.series.next_id(), upstream, backend, self.workers);
         self.series.backends.get_or_make((upstream.into(), backend.into()), make)
     }
 
@@ -82,7 +85,8 @@ impl Telemetry {
 
     /// Returns the series of an upstream: the same while anyone holds it.
     pub fn upstream(&self, upstream: &str) -> Arc<UpstreamSeries> {
-        self.series.upstreams.get_or_make(upstream.into(), |_| UpstreamSeries::new(upstream, self.workers))
+        let make = |_: &_| UpstreamSeries::new(self.series.next_id(), upstream, self.workers);
+        self.series.upstreams.get_or_make(upstream.into(), make)
     }
 
     /// Returns the series of a listener: the same while anyone holds it.

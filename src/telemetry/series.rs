@@ -15,3 +15,17 @@ pub use listener::{ListenerSeries, ListenerShard};
 pub use process::ProcessSeries;
 pub use route::{RouteSeries, RouteShard};
 pub use upstream::{UpstreamSeries, UpstreamShard};
+
+use std::num::NonZeroU32;
+
+/// The number of the series of a backend or an upstream, for those who cannot afford to keep a name. No other series
+/// of the process has it, or ever had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SeriesId(NonZeroU32);
+
+impl SeriesId {
+    /// Returns the number of the series before which so many were made.
+    pub(crate) fn new(made_before: u32) -> Self {
+        Self(NonZeroU32::MIN.saturating_add(made_before))
+    }
+}

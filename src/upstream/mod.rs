@@ -52,7 +52,7 @@ pub use keys::{HashKey, RequestKeys};
 pub use latency::{DECAY, PeakLatency};
 pub use limit::{AdaptiveLimit, Period};
 pub use observe::Observed;
-pub use pick::{NoPick, Pick, PickReason, Tried};
+pub use pick::{NoPick, Pick, Tried};
 pub use queue::{InFlight, Place, Queue};
 pub use retry::{Attempted, BudgetSettings, Decision, Failure, Hedge, RetryRules, StatusSet, is_idempotent};
 pub use settings::{BackendSettings, InFlightLimit, LoadLine, OutlierRules, SlowStart, UpstreamSettings};

@@ -12,7 +12,7 @@ use super::balance::{Candidates, Draw};
 use super::fleet::Fleet;
 use super::keys::RequestKeys;
 use super::{Balancer, Upstream};
-use crate::telemetry::NoneAvailable;
+use crate::telemetry::{NoneAvailable, PickReason};
 
 /// The backend for an attempt.
 ///
@@ -37,35 +37,6 @@ pub enum NoPick {
     NoneAvailable,
     /// Every one that is available has as many exchanges in flight as it takes.
     Full,
-}
-
-/// Why a backend was picked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PickReason {
-    /// The balancer chose it.
-    Balanced,
-    /// The client sticks to it.
-    Sticky,
-    /// Only suspect backends were left, and it is the balancer's choice among them.
-    OnlySuspects,
-    /// Every backend was tried already, and it is the balancer's choice for another try.
-    OnlyTried,
-    /// No backend is available, and all are tried.
-    FailOpen,
-}
-
-impl PickReason {
-    /// Returns the reason as logs show it.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Balanced => "balanced",
-            Self::Sticky => "sticky",
-            Self::OnlySuspects => "only_suspects",
-            Self::OnlyTried => "only_tried",
-            Self::FailOpen => "fail_open",
-        }
-    }
 }
 
 /// The backends that an exchange has tried, by their position in the upstream. Allocates only once something failed.

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use super::*;
-use crate::telemetry::{BackendState, NoneAvailable, TransitionCause};
+use crate::telemetry::{BackendState, NoneAvailable, PickReason, TransitionCause};
 
 mod history;
 mod observe;

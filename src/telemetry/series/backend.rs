@@ -9,12 +9,15 @@ use crate::telemetry::labels::{
     AttemptOutcome, BackendState, CheckResult, EjectionReason, Label, RetryReason, TransitionCause,
 };
 use crate::telemetry::seconds_since_epoch;
+use crate::telemetry::series::SeriesId;
 use crate::telemetry::shards::{Padded, PerWorker, WorkerId};
 use crate::telemetry::status::StatusCounts;
 
 /// The series of one backend of one upstream.
 #[derive(Debug)]
 pub struct BackendSeries {
+    /// Its number.
+    pub id: SeriesId,
     /// The upstream's name.
     pub upstream: Box<str>,
     /// The backend's name.
@@ -48,8 +51,9 @@ pub struct BackendSeries {
 }
 
 impl BackendSeries {
-    pub(crate) fn new(upstream: &str, backend: &str, workers: usize) -> Self {
+    pub(crate) fn new(id: SeriesId, upstream: &str, backend: &str, workers: usize) -> Self {
         Self {
+            id,
             upstream: upstream.into(),
             backend: backend.into(),
             inflight: Padded::default(),
@@ -158,7 +162,7 @@ mod tests {
 
     #[test]
     fn a_transition_is_shown_counted_and_timed_at_once() {
-        let series = BackendSeries::new("web", "backend-1", 1);
+        let series = BackendSeries::new(SeriesId::new(0), "web", "backend-1", 1);
         series.show_state(BackendState::Up);
         assert!(series.is_up());
         let at = SystemTime::UNIX_EPOCH + std::time::Duration::from_millis(1_500);

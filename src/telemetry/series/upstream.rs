@@ -4,12 +4,15 @@ use crate::telemetry::by_label::ByLabel;
 use crate::telemetry::cells::{FloatGauge, Gauge, SharedCounter};
 use crate::telemetry::histogram::Histogram;
 use crate::telemetry::labels::{EjectionReason, NoneAvailable, QueueEnd, RetryRefusal};
+use crate::telemetry::series::SeriesId;
 use crate::telemetry::shards::{PerWorker, WorkerId};
 use crate::telemetry::status::StatusCounts;
 
 /// The series of one upstream.
 #[derive(Debug)]
 pub struct UpstreamSeries {
+    /// Its number.
+    pub id: SeriesId,
     /// The upstream's name.
     pub upstream: Box<str>,
     /// Backends that may be picked now.
@@ -30,8 +33,9 @@ pub struct UpstreamSeries {
 }
 
 impl UpstreamSeries {
-    pub(crate) fn new(upstream: &str, workers: usize) -> Self {
+    pub(crate) fn new(id: SeriesId, upstream: &str, workers: usize) -> Self {
         Self {
+            id,
             upstream: upstream.into(),
             available: Gauge::default(),
             configured: Gauge::default(),
