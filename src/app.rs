@@ -19,6 +19,7 @@ use crate::control_plane::config::report::Report;
 use crate::control_plane::config::telemetry::{AccessLogConfig, AccessLogMode, LogTarget as LogTargetConfig};
 use crate::control_plane::config::{self, Config, Workers};
 use crate::control_plane::health::{Board, CheckSettings, Checks, Watched};
+use crate::control_plane::watch::Watch;
 use crate::data_plane::snapshot::Snapshot;
 use crate::data_plane::worker::Shared;
 use crate::telemetry::{AccessLog, AccessLogError, LogTarget, ReloadResult, Telemetry};
@@ -86,6 +87,7 @@ struct App {
     sockets: Sockets,
     admin: Admin,
     checks: Checks,
+    watch: Watch,
 }
 
 /// A configuration of which everything that can fail has succeeded, and that is not in force yet.
@@ -142,8 +144,10 @@ impl App {
         };
         let board = Arc::<Board>::default();
         let admin = Admin::start(config.admin.address, &shared, Arc::clone(&board)).await?;
-        let mut checks = Checks::new(board);
+        let mut checks = Checks::new(Arc::clone(&board));
         checks.apply(&watched(&config, &shared.snapshot.load()));
+        let watch = Watch::start(board, Arc::clone(&shared.alarms));
+        watch.apply(watched(&config, &shared.snapshot.load()));
         let fleet = WorkerFleet::start(workers, &shared).await?;
         let (_, openings) = sockets.apply(change);
         if let Some(failure) = fleet.open(openings).await.into_iter().next() {
@@ -153,7 +157,7 @@ impl App {
         telemetry.process().record_reload(ReloadResult::Ok, now);
         telemetry.process().ready.set(1);
         tracing::info!(workers, config = %path.display(), "serving");
-        Ok(Self { path: path.to_owned(), config, shared, fleet, sockets, admin, checks })
+        Ok(Self { path: path.to_owned(), config, shared, fleet, sockets, admin, checks, watch })
     }
 
     /// Reads the file as it is now and does everything that can fail. Touches nothing; cancel safe.
@@ -200,6 +204,7 @@ impl App {
         self.checks.apply(&still_watched(&self.config, &current, &config));
         let snapshot = compile(&config, &addresses, Some(&current), &self.shared.telemetry, Instant::now());
         self.checks.apply(&watched(&config, &snapshot));
+        self.watch.apply(watched(&config, &snapshot));
         self.shared.snapshot.store(Arc::new(snapshot));
         // Each worker closes before it opens: two listeners may have swapped names. Clients wait in the sockets meanwhile.
         let (gone, openings) = self.sockets.apply(change);

@@ -17,6 +17,7 @@ mod rounds;
 mod settings;
 
 pub use board::{Board, LastResult, PastTransition};
+pub(super) use check::{Outcome, over_the_network};
 pub use settings::{CheckKind, CheckSettings, HttpCheck};
 
 use std::collections::HashMap;
@@ -69,7 +70,7 @@ impl Checks {
     /// Makes checks of nobody, which put what they find on `board`.
     #[must_use]
     pub fn new(board: Arc<Board>) -> Self {
-        Self::with(board, check::over_the_network())
+        Self::with(board, over_the_network())
     }
 
     fn with(board: Arc<Board>, check_one: CheckOne) -> Self {

@@ -6,3 +6,4 @@ pub mod admin;
 pub mod compile;
 pub mod config;
 pub mod health;
+pub mod watch;

@@ -90,6 +90,31 @@ impl HistogramTotal {
         })
     }
 
+    /// Returns what was recorded after `earlier`, a reading of the same series.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Self {
+        let mut since = *self;
+        for (bucket, before) in since.buckets.iter_mut().zip(&earlier.buckets) {
+            *bucket = bucket.saturating_sub(*before);
+        }
+        since.sum_ns = since.sum_ns.wrapping_sub(earlier.sum_ns);
+        since
+    }
+
+    /// Adds the readings of another series.
+    pub fn add(&mut self, other: &Self) {
+        for (bucket, more) in self.buckets.iter_mut().zip(&other.buckets) {
+            *bucket += more;
+        }
+        self.sum_ns = self.sum_ns.wrapping_add(other.sum_ns);
+    }
+
+    /// Returns the average; zero while nothing was recorded.
+    #[must_use]
+    pub fn mean(&self) -> Duration {
+        self.sum_ns.checked_div(self.count()).map_or(Duration::ZERO, Duration::from_nanos)
+    }
+
     /// Estimates the quantile `q` (0 to 1) in seconds by interpolating inside its bucket, as Prometheus does; `None`
     /// while nothing was recorded.
     pub fn quantile(&self, q: f64) -> Option<f64> {

@@ -194,6 +194,8 @@ fn record(backend: &Backend, transition: Transition) {
     }
     match (is_in_service(from), is_in_service(to)) {
         (true, false) if to != BackendState::Draining => {
+            // Who waits for it may do better elsewhere.
+            backend.raise_alarm();
             if let Some(since) = backend.trouble_since() {
                 backend.series.detection.record(at.saturating_duration_since(since));
             }

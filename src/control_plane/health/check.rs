@@ -15,15 +15,15 @@ use crate::telemetry::CheckResult;
 
 /// What a check found.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Outcome {
+pub(in super::super) struct Outcome {
     /// The result. None when it could not be made for a reason that lies with us, so that nothing was learned.
-    pub(super) result: Option<CheckResult>,
+    pub(in super::super) result: Option<CheckResult>,
     /// The result for people.
-    pub(super) words: String,
+    pub(in super::super) words: String,
 }
 
 /// How one check is made; tests put a script in its place.
-pub(super) type CheckOne =
+pub(in super::super) type CheckOne =
     Arc<dyn Fn(SocketAddr, CheckSettings) -> Pin<Box<dyn Future<Output = Outcome> + Send>> + Send + Sync>;
 
 impl Outcome {
@@ -37,7 +37,7 @@ impl Outcome {
 }
 
 /// Checks real backends.
-pub(super) fn over_the_network() -> CheckOne {
+pub(in super::super) fn over_the_network() -> CheckOne {
     Arc::new(|address, settings| Box::pin(async move { check_once(address, &settings).await }))
 }
 

@@ -1,0 +1,110 @@
+//! The watch: looks many times a second at what live traffic has left in the cells of each backend, and judges.
+//!
+//! Apart from the data plane, which only counts, so that a request pays nothing for being watched; and apart from the model,
+//! in which the judgements are made (`Judge`, `AdaptiveLimit`, `RetryBudget`), because this is what reads cells,
+//! waits, and sends probes.
+//!
+//! - [`Watch`] (here): one task for all upstreams, told by a reload what it looks at.
+//! - `station`: what it does about one upstream.
+//! - `sample`: what one look sees of a backend.
+//! - `seen`: what is kept from one look to the next.
+//! - `probe`: the question whether an ejected backend may come back.
+
+mod probe;
+mod sample;
+mod seen;
+mod station;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::task::AbortHandle;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use super::health::{Board, Watched};
+use crate::upstream::Upstream;
+use probe::Probes;
+use station::Station;
+
+/// From one look to the next: the resolution with which silence is noticed.
+const LOOK: Duration = Duration::from_millis(25);
+
+/// The watch over all upstreams. Dropping it ends it.
+///
+/// Lives on the control plane's runtime.
+#[derive(Debug)]
+pub struct Watch {
+    assignments: mpsc::UnboundedSender<Vec<Watched>>,
+    task: AbortHandle,
+}
+
+impl Watch {
+    /// Begins to watch, nobody at first. What it finds out is announced on `board`; through `alarms` it wakes the workers.
+    ///
+    /// # Panics
+    /// When called outside of a tokio runtime.
+    #[must_use]
+    pub fn start(board: Arc<Board>, alarms: Arc<watch::Sender<()>>) -> Self {
+        let (assignments, receiver) = mpsc::unbounded_channel();
+        let task = tokio::spawn(keep(receiver, board, alarms)).abort_handle();
+        Self { assignments, task }
+    }
+
+    /// Watches these upstreams and no others. What was learned about an upstream of the same name is kept.
+    pub fn apply(&self, wanted: Vec<Watched>) {
+        // The task ends with this value only.
+        let _ = self.assignments.send(wanted);
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn keep(
+    mut assignments: mpsc::UnboundedReceiver<Vec<Watched>>,
+    board: Arc<Board>,
+    alarms: Arc<watch::Sender<()>>,
+) {
+    let mut stations: Vec<Station> = Vec::new();
+    let mut looks = interval(LOOK);
+    // A look that comes late must not be followed by one that comes too soon: rates are taken between two.
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            wanted = assignments.recv() => match wanted {
+                Some(wanted) => stations = assign(stations, wanted, &board),
+                None => return,
+            },
+            _ = looks.tick() => {
+                let now = Instant::now();
+                let mut alarm = false;
+                for station in &mut stations {
+                    alarm |= station.look(now);
+                }
+                if alarm {
+                    alarms.send_replace(());
+                }
+            }
+        }
+    }
+}
+
+/// Makes the stations for these upstreams, of those that there were before where it can.
+fn assign(before: Vec<Station>, wanted: Vec<Watched>, board: &Arc<Board>) -> Vec<Station> {
+    let mut known: HashMap<Box<str>, Station> =
+        before.into_iter().map(|station| (station.upstream().name.clone(), station)).collect();
+    let station = |Watched { upstream, checks }: Watched| {
+        let probes =
+            |upstream: &Upstream| Probes::new(upstream.backends.len(), probe::settings(checks.clone()));
+        match known.remove(&upstream.name) {
+            Some(station) => station.reassigned(Arc::clone(&upstream), probes(&upstream)),
+            None => Station::new(Arc::clone(&upstream), probes(&upstream), Arc::clone(board)),
+        }
+    };
+    wanted.into_iter().map(station).collect()
+}
