@@ -6,6 +6,7 @@
 mod backend;
 mod fault;
 mod fleet;
+mod journal;
 mod network;
 mod programs;
 mod run;
@@ -85,7 +86,7 @@ pub(crate) struct Args {
     /// Print each run as one JSON object, instead of the table at the end.
     #[arg(long)]
     json: bool,
-    /// Keep configurations and logs of the balancers in this folder.
+    /// Keep configurations and logs of the balancers in this folder, and a journal of every late or failed request.
     #[arg(long, value_name = "FOLDER")]
     logs: Option<PathBuf>,
     /// The plimsoll program; by default the one beside this program.
@@ -136,7 +137,7 @@ async fn main() -> anyhow::Result<ExitCode> {
 }
 
 async fn measure(args: &Args) -> anyhow::Result<ExitCode> {
-    anyhow::ensure!(rustix::process::geteuid().is_root(), "network namespaces need root; run this as root");
+    network::check_means()?;
     let mut programs = Vec::new();
     for kind in &args.only {
         programs.extend(Program::find(*kind, args).await?);

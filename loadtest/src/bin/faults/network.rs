@@ -21,6 +21,9 @@ pub(crate) const BACKENDS: usize = 3;
 /// The port that every backend listens on.
 const PORT: u16 = 8080;
 
+/// What hosts are made with.
+const PROGRAMS: [&str; 4] = ["ip", "iptables", "unshare", "nsenter"];
+
 /// One host: its processes see its interfaces and nobody else's.
 pub(crate) struct Host {
     /// It waits for the end of its input, which comes when this program drops it or ends.
@@ -38,6 +41,20 @@ pub(crate) struct Network {
 /// The address of backend `index`, from 0.
 pub(crate) fn backend_address(index: usize) -> SocketAddr {
     SocketAddr::from((Ipv4Addr::new(10, 77, 0, 11 + index as u8), PORT))
+}
+
+/// Checks that hosts can be made here.
+pub(crate) fn check_means() -> anyhow::Result<()> {
+    anyhow::ensure!(rustix::process::geteuid().is_root(), "network namespaces need root; run this as root");
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let is_there = |program: &&str| std::env::split_paths(&path).any(|folder| folder.join(program).exists());
+    let missing: Vec<&str> = PROGRAMS.into_iter().filter(|program| !is_there(program)).collect();
+    anyhow::ensure!(
+        missing.is_empty(),
+        "not on the PATH: {}; install iproute2, iptables and util-linux",
+        missing.join(", ")
+    );
+    Ok(())
 }
 
 impl Network {

@@ -3,6 +3,7 @@
 use crate::backend::{NUMBER, SERVER};
 use crate::fault::{Fault, Inflicted, VICTIM};
 use crate::fleet::{self, Fleet};
+use crate::journal;
 use crate::network::{Network, backend_address};
 use crate::programs::Program;
 use crate::tap::{PATH, Sent, Tap};
@@ -74,6 +75,7 @@ pub(crate) async fn run(
     balancer.end(Duration::from_secs(1)).await?;
     fleet.finish().await?;
     network.finish().await?;
+    std::fs::write(folder.join("journal"), journal::text(&observed)?)?;
     let verdict = observed.verdict();
     let misses = if program.has_targets() { targets::misses(fault, &verdict) } else { Vec::new() };
     Ok(Run { program: program.title(), fault, verdict, misses, sent_late_p99_ms })

@@ -150,7 +150,7 @@ impl Observed {
 }
 
 impl Answered {
-    fn is_slow(&self) -> bool {
+    pub(crate) fn is_slow(&self) -> bool {
         self.failure.is_none() && self.done.saturating_sub(self.due) > SLOW
     }
 }
