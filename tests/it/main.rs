@@ -7,6 +7,7 @@ mod harness;
 // How requests come in.
 mod framing;
 mod keep_alive;
+mod load_line;
 mod many_clients;
 mod slow_clients;
 
@@ -28,6 +29,7 @@ mod upgrade;
 // What happens when a backend fails.
 mod bad_backends;
 mod health;
+mod hedge;
 mod idle_connections;
 mod retry;
 

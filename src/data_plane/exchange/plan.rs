@@ -40,7 +40,7 @@ pub(super) struct Plan<'s> {
     pub(super) destination: Destination<'s>,
     /// What the request says about its answer.
     pub(super) asked: Asked,
-    /// Whether the method is idempotent (RFC 9110 §9.2.2).
+    /// Whether it may be repeated: the method is idempotent (RFC 9110 §9.2.2), or the route says so.
     pub(super) idempotent: bool,
     /// What is left of the body.
     pub(super) body: Body,
@@ -104,7 +104,7 @@ pub(super) fn plan<'s>(
             wished_persistent: head.persistent(),
             upgrade: head.upgrade().is_some(),
         },
-        idempotent: is_idempotent(head.method.as_bytes()),
+        idempotent: route.is_some_and(|route| route.idempotent) || is_idempotent(head.method.as_bytes()),
         body: Body::new(head.framing, Keep::Framed),
         words: Words {
             method: head.method.len(),
