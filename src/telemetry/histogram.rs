@@ -76,6 +76,19 @@ impl HistogramTotal {
         self.buckets.iter().sum()
     }
 
+    /// Estimates how many durations were longer than so many seconds, by interpolation inside a bucket.
+    pub fn above(&self, seconds: f64) -> f64 {
+        let (mut lower, mut below) = (0.0, 0);
+        for (upper, up_to) in self.cumulative() {
+            if seconds < upper {
+                let shorter = (up_to - below) as f64 * (seconds - lower).max(0.0) / (upper - lower);
+                return (self.count() - below) as f64 - shorter;
+            }
+            (lower, below) = (upper, up_to);
+        }
+        (self.count() - below) as f64
+    }
+
     /// Returns the sum of all durations in seconds.
     pub fn sum_seconds(&self) -> f64 {
         self.sum_ns as f64 / 1e9
@@ -170,7 +183,38 @@ mod tests {
         assert_eq!(HistogramTotal::default().quantile(0.99), None);
     }
 
+    #[test]
+    fn a_part_of_a_bucket_is_above_what_lies_inside_it() {
+        let total = total_of(&[15, 20, 30, 30_000].map(Duration::from_millis));
+        for (seconds, above) in
+            [(0.0, 4.0), (0.01, 4.0), (0.0175, 3.0), (0.025, 2.0), (0.05, 1.0), (60.0, 1.0)]
+        {
+            assert_eq!(total.above(seconds), above, "{seconds} s");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn two_readings_add_up_to_the_whole(
+            before in prop::collection::vec(1_u64..20_000_000, 0..50),
+            after in prop::collection::vec(1_u64..20_000_000, 0..50),
+        ) {
+            let histogram: Histogram = Histogram::default();
+            let read = |histogram: &Histogram| {
+                let mut total = HistogramTotal::default();
+                histogram.add_to(&mut total);
+                total
+            };
+            before.iter().for_each(|micros| histogram.record(Duration::from_micros(*micros)));
+            let mut earlier = read(&histogram);
+            after.iter().for_each(|micros| histogram.record(Duration::from_micros(*micros)));
+            let whole = read(&histogram);
+            let since = whole.since(&earlier);
+            prop_assert_eq!(since.count(), after.len() as u64);
+            earlier.add(&since);
+            prop_assert_eq!(earlier, whole);
+        }
+
         #[test]
         fn the_estimate_lies_in_the_bucket_of_the_true_quantile(
             micros in prop::collection::vec(1_u64..9_000_000, 1..200), q in 0.01_f64..1.0

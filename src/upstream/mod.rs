@@ -6,6 +6,7 @@
 //!
 //! - `backend`: one server; what outlives a reload.
 //! - `signs`: what live traffic tells about it, noted without a lock.
+//! - `outlier`: what they say beside those of its peers.
 //! - `availability`: its state, moved by events; `observe`: the one place where that happens.
 //! - `fleet`: who may be picked now.
 //! - [`balance`]: how one of them is picked, an algorithm to a file.
@@ -31,6 +32,7 @@ mod keys;
 mod latency;
 mod limit;
 mod observe;
+mod outlier;
 mod pick;
 mod queue;
 mod retry;
@@ -52,6 +54,7 @@ pub use keys::{HashKey, RequestKeys};
 pub use latency::{DECAY, PeakLatency};
 pub use limit::{AdaptiveLimit, Period};
 pub use observe::Observed;
+pub use outlier::{COMPARE_EVERY, Finding, Judge, LOOK_EVERY, Sample, Totals};
 pub use pick::{NoPick, Pick, Tried};
 pub use queue::{InFlight, Place, Queue};
 pub use retry::{Attempted, BudgetSettings, Decision, Failure, Hedge, RetryRules, StatusSet, is_idempotent};
