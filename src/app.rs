@@ -143,12 +143,13 @@ impl App {
             alarms: Arc::default(),
         };
         let board = Arc::<Board>::default();
-        let admin = Admin::start(config.admin.address, &shared, Arc::clone(&board)).await?;
+        let fleet = WorkerFleet::start(workers, &shared).await?;
+        let past_exchanges = fleet.past_exchanges();
+        let admin = Admin::start(config.admin.address, &shared, Arc::clone(&board), past_exchanges).await?;
         let mut checks = Checks::new(Arc::clone(&board));
         checks.apply(&watched(&config, &shared.snapshot.load()));
         let watch = Watch::start(board, Arc::clone(&shared.alarms));
         watch.apply(watched(&config, &shared.snapshot.load()));
-        let fleet = WorkerFleet::start(workers, &shared).await?;
         let (_, openings) = sockets.apply(change);
         if let Some(failure) = fleet.open(openings).await.into_iter().next() {
             return Err(failure);

@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::AppError;
-use crate::control_plane::admin::{self, AdminState};
+use crate::control_plane::admin::{self, AdminState, PastExchanges};
 use crate::control_plane::health::Board;
 use crate::data_plane::worker::Shared;
 
@@ -27,6 +27,7 @@ impl Admin {
         address: SocketAddr,
         shared: &Shared,
         board: Arc<Board>,
+        past_exchanges: PastExchanges,
     ) -> Result<Self, AppError> {
         let failed = |source| AppError::Admin { address, source };
         let listener = TcpListener::bind(address).await.map_err(failed)?;
@@ -37,6 +38,7 @@ impl Admin {
             telemetry: Arc::clone(&shared.telemetry),
             upstreams: Arc::new(move || snapshot.load().upstreams.clone()),
             board,
+            past_exchanges,
         };
         let (end, ended) = oneshot::channel();
         let shutdown = async {

@@ -1,11 +1,13 @@
 //! The worker threads: started together, commanded together, waited for together.
 
 use std::io;
+use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::AppError;
 use super::sockets::Opening;
+use crate::control_plane::admin::PastExchanges;
 use crate::data_plane::commands::{self, Command};
 use crate::data_plane::worker::Shared;
 use crate::telemetry::WorkerId;
@@ -93,6 +95,21 @@ impl WorkerFleet {
     /// Waits until every worker has ended. Cancel safe.
     pub(super) async fn ended(&self) {
         self.alive.closed().await;
+    }
+
+    /// Returns a way to ask the workers what they remember of their latest exchanges: one answer from each, in their order.
+    /// It does not keep a worker that nobody commands any more from ending.
+    pub(super) fn past_exchanges(&self) -> PastExchanges {
+        let workers: Vec<_> = self.commands.iter().map(mpsc::UnboundedSender::downgrade).collect();
+        Arc::new(move || {
+            let ask = |worker: &mpsc::WeakUnboundedSender<Command>| {
+                let (asker, answer) = oneshot::channel();
+                // For a worker that has ended the answer fails.
+                let _ = worker.upgrade().map(|commands| commands.send(Command::Decisions(asker)));
+                answer
+            };
+            workers.iter().map(ask).collect()
+        })
     }
 
     fn command(&self, command: impl Fn() -> Command) {

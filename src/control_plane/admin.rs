@@ -7,11 +7,13 @@
 //! - `server`: connections, their limits and their end.
 //! - `status`: `/live` and `/ready`, `/metrics`, `/` and what is said to a wrong request.
 //! - `upstreams`: the JSON answers; `report`: the same for people, as plain text.
+//! - `why`: the latest exchanges, and what was decided about each.
 
 mod report;
 mod server;
 mod status;
 mod upstreams;
+mod why;
 
 use std::fmt;
 use std::sync::Arc;
@@ -21,15 +23,16 @@ use axum::extract::{Request, State};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::get;
+use tokio::sync::oneshot;
 
 pub use server::serve;
 
 use crate::control_plane::health::Board;
-use crate::telemetry::{CodeClass, Telemetry};
+use crate::telemetry::{CodeClass, PastExchange, Telemetry};
 use crate::upstream::Upstream;
 
 /// What there is to ask for: the path and what it answers. Shown at `/` and to those who ask for something else.
-const ANSWERS: [(&str, &str); 8] = [
+const ANSWERS: [(&str, &str); 9] = [
     ("/", "this page"),
     ("/live", "200 while the process lives"),
     ("/ready", "200 while it takes traffic, 503 before it serves and while it drains"),
@@ -38,10 +41,14 @@ const ANSWERS: [(&str, &str); 8] = [
     ("/api/v1/upstreams", "upstreams with their backends and all that is known of them, as JSON"),
     ("/api/v1/upstreams/{name}", "one upstream, as JSON"),
     ("/api/v1/transitions", "the latest changes of backends' states, as JSON"),
+    ("/api/v1/why", "the latest exchanges: where each went, why, and how that ended, as JSON"),
 ];
 
 /// Returns the upstreams that are in force now.
 pub type CurrentUpstreams = Arc<dyn Fn() -> Vec<Arc<Upstream>> + Send + Sync>;
+
+/// Asks each worker what it remembers of its latest exchanges. Returns at once; the answers come in their time.
+pub type PastExchanges = Arc<dyn Fn() -> Vec<oneshot::Receiver<Vec<PastExchange>>> + Send + Sync>;
 
 /// What the admin interface reads.
 #[derive(Clone)]
@@ -52,6 +59,8 @@ pub struct AdminState {
     pub upstreams: CurrentUpstreams,
     /// What the checks found, in words.
     pub board: Arc<Board>,
+    /// What the workers remember.
+    pub past_exchanges: PastExchanges,
 }
 
 impl fmt::Debug for AdminState {
@@ -71,6 +80,7 @@ pub fn router(state: AdminState) -> Router {
         .route("/api/v1/upstreams", get(upstreams::all))
         .route("/api/v1/upstreams/{name}", get(upstreams::one))
         .route("/api/v1/transitions", get(upstreams::transitions))
+        .route("/api/v1/why", get(why::why))
         .fallback(status::not_found)
         .method_not_allowed_fallback(status::method_not_allowed)
         .layer(middleware::from_fn_with_state(state.clone(), count))

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::deadline::TICK;
 use super::listener;
 use super::worker::{Shared, Worker};
-use crate::telemetry::WorkerId;
+use crate::telemetry::{PastExchange, WorkerId};
 
 /// Idle connections are looked at once in so many ticks.
 const POOL_SWEEP_TICKS: u32 = 4;
@@ -30,6 +30,8 @@ pub enum Command {
     },
     /// Stop accepting for this listener; its open connections end after their exchange.
     Close(Box<str>),
+    /// Tell what is remembered of the latest exchanges.
+    Decisions(oneshot::Sender<Vec<PastExchange>>),
     /// Stop accepting, end idle connections, let exchanges finish.
     Drain,
     /// Cut what is left; each exchange is recorded as interrupted.
@@ -70,6 +72,7 @@ async fn obey(worker: &Rc<Worker>, mut commands: mpsc::UnboundedReceiver<Command
                 let _ = opened.send(closer.map(|closer| open.push((name, closer))));
             }
             Command::Close(name) => open.retain(|(known, _)| *known != name),
+            Command::Decisions(asker) => tell(worker, asker),
             Command::Drain => break,
             Command::Stop => return,
         }
@@ -79,11 +82,20 @@ async fn obey(worker: &Rc<Worker>, mut commands: mpsc::UnboundedReceiver<Command
     loop {
         tokio::select! {
             () = worker.let_go() => break,
-            command = commands.recv() => if !matches!(command, Some(Command::Drain)) { break },
+            command = commands.recv() => match command {
+                Some(Command::Decisions(asker)) => tell(worker, asker),
+                Some(Command::Drain) => {}
+                _ => break,
+            },
         }
     }
     sweeper.abort();
     alarmed.abort();
+}
+
+fn tell(worker: &Worker, asker: oneshot::Sender<Vec<PastExchange>>) {
+    // Whoever asked may have run out of patience.
+    let _ = asker.send(worker.decisions.borrow().to_vec());
 }
 
 /// Wakes the worker's connections after each alarm of a backend, so that those which wait for it look at it.

@@ -1,4 +1,4 @@
-//! The one exit of every exchange: metrics and access log, exactly once, however it ended.
+//! The one exit of every exchange: metrics, access log and the ring of decisions, exactly once, however it ended.
 //!
 //! A [`Record`] that is dropped without having been told an end (the process stopped waiting for it) records that.
 
@@ -11,8 +11,11 @@ use super::balance::{Words, header};
 use super::route::Route;
 use super::snapshot::Listener;
 use super::worker::Worker;
-use crate::telemetry::{CodeClass, Entry, RefusalReason, Timings};
-use crate::upstream::{Backend, Upstream};
+use crate::telemetry::{
+    AttemptOutcome, CodeClass, Entry, Label as _, LoggedTry, PastExchange, RefusalReason, RequestLine,
+    TRIES_KEPT, Timings, Tries,
+};
+use crate::upstream::{Backend, Pick, Upstream};
 
 /// The status that is counted when the client left before it was answered; as in nginx, and never sent.
 pub const CLIENT_GONE: u16 = 499;
@@ -33,7 +36,7 @@ pub struct Record<'s> {
     words: Words,
     /// Attempts so far, those on stale connections not counted.
     pub attempts: u32,
-    retried_from: Vec<&'s str>,
+    tries: Tries,
     reason: Option<&'static str>,
     /// Bytes received from the client.
     pub received_bytes: u64,
@@ -82,7 +85,7 @@ impl<'s> Record<'s> {
             backend: None,
             words: Words::default(),
             attempts: 0,
-            retried_from: Vec::new(),
+            tries: Tries::default(),
             reason: None,
             received_bytes: 0,
             sent_bytes: 0,
@@ -122,7 +125,20 @@ impl<'s> Record<'s> {
         self.upstream = Some(upstream);
     }
 
-    /// Notes the backend of an attempt.
+    /// Notes that a backend is tried, where the exchange is in flight already; `fresh`, once more on a new connection.
+    pub fn tried(&mut self, pick: &Pick<'s>, fresh: bool) {
+        self.backend = Some(pick.backend);
+        self.attempts += u32::from(!fresh);
+        let others = pick.backend.in_flight().saturating_sub(1);
+        self.tries.began(pick.backend.series.id, pick.reason, others);
+    }
+
+    /// Notes how the try of a backend ended.
+    pub fn try_ended(&mut self, backend: &Backend, outcome: AttemptOutcome) {
+        self.tries.ended(backend.series.id, outcome);
+    }
+
+    /// Notes the backend whose answer the client gets, or that failed last.
     pub fn picked(&mut self, backend: &'s Backend) {
         self.backend = Some(backend);
     }
@@ -149,11 +165,6 @@ impl<'s> Record<'s> {
         self.times.head_sent = head_sent;
     }
 
-    /// Notes that an attempt failed and another follows.
-    pub fn retried(&mut self, from: &'s str) {
-        self.retried_from.push(from);
-    }
-
     /// Notes that the client left, or stopped reading, before it had its whole answer.
     pub fn client_left(&mut self) {
         self.client_left = true;
@@ -166,7 +177,6 @@ impl<'s> Record<'s> {
 
     /// Notes that the balancer answers by itself, and why.
     pub fn refused(&mut self, reason: RefusalReason) {
-        use crate::telemetry::Label as _;
         self.listener.series.shard(self.worker.id).refused.inc(reason);
         self.because(reason.as_str());
     }
@@ -179,6 +189,22 @@ impl<'s> Record<'s> {
         let failed = status >= 500 || self.reason.is_some();
         if log.wants(failed) {
             log.write(&self.entry(status, head, now));
+        }
+        self.worker.decisions.borrow_mut().push(self.past(status, head, now));
+    }
+
+    fn past(&self, status: u16, head: &[u8], now: Instant) -> PastExchange {
+        let Times { started, queued, .. } = self.times;
+        PastExchange {
+            began: started,
+            took: now.duration_since(started),
+            queued: queued.map_or(Duration::ZERO, |(begun, at)| at.saturating_duration_since(begun)),
+            line: RequestLine::new(head, self.words.method, self.words.target),
+            upstream: self.upstream.map(|upstream| upstream.series.id),
+            balance: self.upstream.map(|upstream| upstream.balancer().as_str()),
+            status,
+            reason: self.reason,
+            tries: self.tries,
         }
     }
 
@@ -250,7 +276,7 @@ impl<'s> Record<'s> {
             status,
             reason: self.reason,
             attempts: self.attempts,
-            retried_from: &self.retried_from,
+            tries: self.logged_tries(),
             request_bytes: self.received_bytes,
             response_bytes: self.sent_bytes,
             timings: Timings {
@@ -267,6 +293,21 @@ impl<'s> Record<'s> {
             added: self.added(),
             user_agent: header(head, "user-agent"),
         }
+    }
+
+    /// Returns the tries with the names of their backends: looked up here, since few exchanges are logged.
+    fn logged_tries(&self) -> [Option<LoggedTry<'s>>; TRIES_KEPT] {
+        let backends = self.upstream.map(|upstream| &*upstream.backends).unwrap_or_default();
+        let name = |id| backends.iter().find(|known| known.series.id == id).map(|known| &*known.name);
+        let mut tries = self.tries.iter();
+        std::array::from_fn(|_| {
+            let one = tries.next()?;
+            Some(LoggedTry {
+                backend: name(one.backend)?,
+                pick: one.reason.as_str(),
+                outcome: one.outcome.map(AttemptOutcome::as_str),
+            })
+        })
     }
 }
 

@@ -13,7 +13,7 @@ use super::buffer::Buffers;
 use super::deadline::Deadlines;
 use super::pool::Pool;
 use super::snapshot::{Snapshot, SnapshotReader};
-use crate::telemetry::{AccessLog, Telemetry, WorkerId};
+use crate::telemetry::{AccessLog, Decisions, Telemetry, WorkerId};
 
 /// What a worker shares with the rest of the process.
 #[derive(Debug, Clone)]
@@ -41,6 +41,8 @@ pub struct Worker {
     pub pool: Pool,
     /// The configuration.
     pub snapshot: SnapshotReader,
+    /// What it remembers of its latest exchanges.
+    pub decisions: RefCell<Decisions>,
     /// Randomness for balancing and request ids.
     pub rng: RefCell<fastrand::Rng>,
     /// What it shares with the rest of the process.
@@ -60,6 +62,7 @@ impl Worker {
             deadlines: Rc::default(),
             pool: Pool::new(id),
             snapshot: SnapshotReader::new(Arc::clone(&shared.snapshot)),
+            decisions: RefCell::default(),
             rng: RefCell::new(fastrand::Rng::new()),
             shared,
             draining: Cell::new(false),

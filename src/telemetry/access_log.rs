@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, SyncSender, TrySendError};
 use std::time::Duration;
 
-pub use entry::{Entry, Timings};
+pub use entry::{Entry, LoggedTry, Timings};
 
 use super::Telemetry;
 use writer::{Message, Opened};

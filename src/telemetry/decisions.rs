@@ -74,6 +74,8 @@ pub struct PastExchange {
     pub began: Instant,
     /// How long it took.
     pub took: Duration,
+    /// How long of that it waited because every backend was at its limit.
+    pub queued: Duration,
     /// What was asked for.
     pub line: RequestLine,
     /// The upstream that its route leads to; `None` for what the balancer answers by itself.
@@ -228,6 +230,7 @@ mod tests {
         PastExchange {
             began: Instant::now(),
             took: Duration::from_millis(5),
+            queued: Duration::ZERO,
             line: RequestLine::new(b"GET / HTTP/1.1\r\n\r\n", 3, 1),
             upstream: Some(upstream),
             balance: Some("round_robin"),

@@ -28,7 +28,7 @@ mod status;
 mod timestamp;
 mod worker_threads;
 
-pub use access_log::{AccessLog, AccessLogError, Entry, LogTarget, Timings};
+pub use access_log::{AccessLog, AccessLogError, Entry, LogTarget, LoggedTry, Timings};
 pub use by_label::ByLabel;
 pub use cells::{Cell, Counter, FloatGauge, Gauge, LocalGauge, SharedCounter};
 pub use decisions::{Decisions, PastExchange, RequestLine, TRIES_KEPT, Tries, Try};

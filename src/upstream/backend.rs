@@ -113,6 +113,8 @@ impl Backend {
     /// Sets how many exchanges it takes at a time; 0 for any number.
     pub fn set_in_flight_limit(&self, limit: u32) {
         self.in_flight_limit.store(limit, Relaxed);
+        let shown = if limit == 0 { f64::INFINITY } else { f64::from(limit) };
+        self.series.inflight_limit.set(shown);
     }
 
     /// Returns a copy of the state and what led to it. For the control path: takes a lock.

@@ -70,6 +70,18 @@ pub enum Balancer {
 }
 
 impl Balancer {
+    /// Returns the word that the configuration has for it.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::RoundRobin => "round_robin",
+            Self::LeastRequests => "least_requests",
+            Self::PeakEwma => "peak_ewma",
+            Self::Random => "random",
+            Self::ConsistentHash { .. } => "consistent_hash",
+        }
+    }
+
     /// Prepares picks among candidates with these shares; those without a positive weight are never picked.
     #[must_use]
     pub fn plan(&self, shares: &[Share]) -> Plan {

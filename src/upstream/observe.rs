@@ -94,6 +94,7 @@ impl Upstream {
     /// Refills the retry budget with what these requests and the time since the last refill have earned.
     pub fn refill_budget(&self, requests: u64, elapsed: Duration) {
         self.budget.refill(self.retries.budget, requests, elapsed);
+        self.series.budget_left.set(self.budget.left() as f64);
     }
 
     /// Counts the backends that are available.
@@ -115,6 +116,7 @@ impl Upstream {
             backend.series.show_state(backend.availability().state());
         }
         self.series.configured.set(self.backends.len() as i64);
+        self.series.budget_left.set(self.budget.left() as f64);
         self.publish(now);
     }
 

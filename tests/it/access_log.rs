@@ -48,6 +48,10 @@ fn each_exchange_has_one_line_that_says_what_happened() {
         assert_eq!(served[key], value, "{key} in {served}");
     }
     assert_eq!(served["status"], 200);
+    let tries = served["tries"].as_array().expect("a list of tries");
+    let answered = serde_json::json!({ "backend": "backend-2", "pick": "balanced", "outcome": "ok" });
+    assert_eq!(tries.last(), Some(&answered), "{served}");
+    assert_eq!(served["attempts"], tries.len(), "{served}");
     assert!(served["timings_ms"].is_object(), "{served}");
     assert_eq!(lines[1]["status"], 400);
     assert_eq!(lines[1]["reason"], "bad_host");

@@ -42,6 +42,7 @@ mod reload;
 mod reload_listeners;
 mod start;
 mod waiting_times;
+mod why;
 
 // What someone sees who has nothing but the program.
 mod demo;

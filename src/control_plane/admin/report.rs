@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use axum::extract::State;
 
 use super::AdminState;
-use super::upstreams::{Now, available, word_for};
+use super::upstreams::{Now, available};
 use crate::control_plane::health::{Board, LastResult};
 use crate::telemetry::{BackendState, rfc3339};
 use crate::upstream::{Backend, Upstream};
@@ -36,7 +36,7 @@ fn report(upstream: &Upstream, board: &Board, now: Now) -> String {
         upstream.name,
         available(upstream),
         upstream.backends.len(),
-        word_for(upstream.balancer())
+        upstream.balancer().as_str()
     );
     let width = upstream.backends.iter().map(|backend| backend.address.to_string().len()).max().unwrap_or(0);
     for backend in &upstream.backends {

@@ -51,6 +51,7 @@ impl Admin {
             telemetry,
             upstreams: Arc::new(move || served.clone()),
             board: Arc::new(Board::default()),
+            past_exchanges: Arc::new(Vec::new),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("a bound listener has an address");

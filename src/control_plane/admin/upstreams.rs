@@ -17,7 +17,7 @@ use super::AdminState;
 use super::status::complain;
 use crate::control_plane::health::{Board, LastResult, PastTransition};
 use crate::telemetry::{CheckResult, Label, StatusTotal, rfc3339};
-use crate::upstream::{Backend, Balancer, Fleet, Upstream};
+use crate::upstream::{Backend, Fleet, Upstream};
 
 /// Answers `GET /api/v1/upstreams`: `{"upstreams": […]}`, in file order, each as [`one`] shows it.
 pub(super) async fn all(State(state): State<AdminState>) -> Json<UpstreamsView> {
@@ -160,7 +160,7 @@ impl UpstreamView {
         let backends = upstream.backends.iter().enumerate();
         Self {
             name: upstream.name.clone(),
-            balance: word_for(upstream.balancer()),
+            balance: upstream.balancer().as_str(),
             configured: upstream.backends.len(),
             available: available(upstream),
             fail_open: fleet.is_fail_open(),
@@ -231,17 +231,6 @@ impl TransitionView {
 /// Returns how many backends of the upstream may get work.
 pub(super) fn available(upstream: &Upstream) -> usize {
     upstream.backends.iter().filter(|backend| backend.availability().is_available()).count()
-}
-
-/// Returns the word that the configuration has for a balancer.
-pub(super) fn word_for(balancer: &Balancer) -> &'static str {
-    match balancer {
-        Balancer::RoundRobin => "round_robin",
-        Balancer::LeastRequests => "least_requests",
-        Balancer::PeakEwma => "peak_ewma",
-        Balancer::Random => "random",
-        Balancer::ConsistentHash { .. } => "consistent_hash",
-    }
 }
 
 /// Whole microseconds as seconds: what is beyond is noise.

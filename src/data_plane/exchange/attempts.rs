@@ -233,13 +233,14 @@ impl<'s> Forwarding<'_, 's> {
         self.settle_sent(attempt, outcome);
     }
 
-    pub(super) fn settle_sent(&self, attempt: &mut Underway<'s>, outcome: AttemptOutcome) {
+    pub(super) fn settle_sent(&mut self, attempt: &mut Underway<'s>, outcome: AttemptOutcome) {
         let backend = attempt.contact.pick.backend;
         let download = &attempt.download;
         let shard = backend.series.shard(self.connection.worker.id);
         shard.sent_bytes.add(attempt.sent_bytes);
         shard.received_bytes.add(download.received_bytes);
         shard.attempts.inc(outcome);
+        self.record.try_ended(backend, outcome);
         if let (Some(sent), Some(first)) = (download.sent, download.first_byte) {
             // An answer that began before the request was whole says nothing about how fast it was.
             if let Some(wait) = first.checked_duration_since(sent) {
@@ -253,13 +254,13 @@ impl<'s> Forwarding<'_, 's> {
     }
 
     /// Counts an attempt that came to no connection.
-    pub(super) fn count(&self, pick: &Pick<'_>, outcome: AttemptOutcome) {
+    pub(super) fn count(&mut self, pick: &Pick<'_>, outcome: AttemptOutcome) {
         pick.backend.series.shard(self.connection.worker.id).attempts.inc(outcome);
+        self.record.try_ended(pick.backend, outcome);
     }
 
     /// Charges a backend with a retry.
-    pub(super) fn retried(&mut self, pick: &Pick<'s>, reason: RetryReason) {
+    pub(super) fn retried(&self, pick: &Pick<'s>, reason: RetryReason) {
         pick.backend.series.shard(self.connection.worker.id).retries.inc(reason);
-        self.record.retried(&pick.backend.name);
     }
 }

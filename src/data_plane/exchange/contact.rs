@@ -64,8 +64,7 @@ impl<'s> Forwarding<'_, 's> {
         (pick, in_flight): Claim<'s>,
         fresh: bool,
     ) -> Result<Contact<'s>, (Pick<'s>, ConnectError)> {
-        self.record.picked(pick.backend);
-        self.record.attempts += u32::from(!fresh);
+        self.record.tried(&pick, fresh);
         if !fresh && let Some(stream) = self.take_idle(pick.backend) {
             return Ok(Contact::new(pick, stream, true, in_flight));
         }
@@ -105,8 +104,7 @@ impl<'s> Forwarding<'_, 's> {
             return self.connected(first, connected);
         };
         self.retried(&first.pick, RetryReason::Connect);
-        self.record.picked(pick.backend);
-        self.record.attempts += 1;
+        self.record.tried(&pick, false);
         if let Some(stream) = self.take_idle(pick.backend) {
             self.leave(first);
             return Ok(Contact::new(pick, stream, true, in_flight));

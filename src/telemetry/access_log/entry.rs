@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 use serde::{Serialize, Serializer};
 
 use super::text::bounded;
+use crate::telemetry::decisions::TRIES_KEPT;
 use crate::telemetry::timestamp::rfc3339;
 
 /// One exchange, as the access log tells it. Borrowed, since it is made from what the exchange still holds.
@@ -49,10 +50,11 @@ pub struct Entry<'a> {
     /// Why the exchange was refused or failed: a word from the labels `reason` or `outcome`, or
     /// `interrupted` for one that was cut; `None` when all went well.
     pub reason: Option<&'a str>,
-    /// Attempts on backends.
+    /// Attempts on backends; those on pooled connections that turned out to be closed are not counted.
     pub attempts: u32,
-    /// The backends that failed before, in order.
-    pub retried_from: &'a [&'a str],
+    /// The backends that it was given to, in order; of many the first three and the last.
+    #[serde(serialize_with = "as_list")]
+    pub tries: [Option<LoggedTry<'a>>; TRIES_KEPT],
     /// Bytes received from the client, head included.
     pub request_bytes: u64,
     /// Bytes sent to the client, head included.
@@ -66,6 +68,17 @@ pub struct Entry<'a> {
     /// The client's `user-agent`; `None` without one.
     #[serde(serialize_with = "bounded::<512, _>")]
     pub user_agent: Option<&'a [u8]>,
+}
+
+/// A backend that an exchange was given to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct LoggedTry<'a> {
+    /// The backend.
+    pub backend: &'a str,
+    /// Why it was picked, in the words of [`PickReason`](crate::telemetry::PickReason).
+    pub pick: &'a str,
+    /// How it ended, in the words of [`AttemptOutcome`](crate::telemetry::AttemptOutcome); `None` for a try that was cut.
+    pub outcome: Option<&'a str>,
 }
 
 /// The time that an exchange spent in each stage of its way, in their order; `None` for a stage that it did not reach.
@@ -110,6 +123,10 @@ impl Entry<'_> {
         line.push(b'\n');
         line
     }
+}
+
+fn as_list<T: Serialize, S: Serializer>(list: &[Option<T>], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(list.iter().flatten())
 }
 
 fn as_rfc3339<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {

@@ -23,7 +23,12 @@ fn entry() -> Entry<'static> {
         status: 200,
         reason: Some("connect_refused"),
         attempts: 2,
-        retried_from: &["backend-1"],
+        tries: [
+            Some(LoggedTry { backend: "backend-1", pick: "balanced", outcome: Some("connect_refused") }),
+            Some(LoggedTry { backend: "backend-2", pick: "balanced", outcome: Some("ok") }),
+            None,
+            None,
+        ],
         request_bytes: 80,
         response_bytes: 1234,
         timings: Timings {
@@ -59,8 +64,17 @@ fn a_line_tells_the_whole_exchange() {
       "status": 200,
       "reason": "connect_refused",
       "attempts": 2,
-      "retried_from": [
-        "backend-1"
+      "tries": [
+        {
+          "backend": "backend-1",
+          "pick": "balanced",
+          "outcome": "connect_refused"
+        },
+        {
+          "backend": "backend-2",
+          "pick": "balanced",
+          "outcome": "ok"
+        }
       ],
       "request_bytes": 80,
       "response_bytes": 1234,
