@@ -24,6 +24,8 @@ pub struct Report {
     pub latency: Latency,
     /// How late requests were handed to a connection: the generator's own part in the latencies. 99 of 100 were not later.
     pub lag_p99_ms: Option<f64>,
+    /// The latest of them.
+    pub lag_max_ms: Option<f64>,
     /// Successful answers per second.
     pub rps: f64,
     /// The share of each backend in the successful answers that name one.
@@ -119,6 +121,7 @@ pub(crate) fn report(
         longest_gap_ms: phases.iter().map(|phase| milliseconds(phase.gap)).fold(0.0, f64::max),
         latency: Latency::of(&whole.all),
         lag_p99_ms: lag.quantile_ms(0.99),
+        lag_max_ms: lag.quantile_ms(1.0),
         rps: per_second(whole.all.successes(), end.saturating_duration_since(start)),
         share: share(names, &whole),
         phases: reports,

@@ -46,8 +46,8 @@ pub(crate) struct Run {
     pub(crate) verdict: Verdict,
     /// What plimsoll should have reached and has not.
     pub(crate) misses: Vec<String>,
-    /// How late requests were sent: the generator's own part in the latencies. 99 of 100 were not later.
-    pub(crate) sent_late_p99_ms: Option<f64>,
+    /// The latest that a request was sent: the machine's own part in the latencies.
+    pub(crate) sent_late_max_ms: f64,
 }
 
 /// Runs `program` through `fault`, with its configuration and log in `folder`.
@@ -68,7 +68,7 @@ pub(crate) async fn run(
     let (inflicted, late_tries) = tokio::join!(fault.inflict(&network, &mut fleet, timing.fault), late_tries);
     let inflicted = inflicted?;
     sleep(timing.recovery.saturating_sub(Instant::now().saturating_duration_since(inflicted.until))).await;
-    let (mut observed, sent_late_p99_ms) = load.end(fault, inflicted, &tap.caught()).await?;
+    let (mut observed, sent_late_max_ms) = load.end(fault, inflicted, &tap.caught()).await?;
     observed.seen = fleet.seen();
     observed.late_tries = late_tries;
     observed.checks = program.checks();
@@ -78,7 +78,7 @@ pub(crate) async fn run(
     std::fs::write(folder.join("journal"), journal::text(&observed)?)?;
     let verdict = observed.verdict();
     let misses = if program.has_targets() { targets::misses(fault, &verdict) } else { Vec::new() };
-    Ok(Run { program: program.title(), fault, verdict, misses, sent_late_p99_ms })
+    Ok(Run { program: program.title(), fault, verdict, misses, sent_late_max_ms })
 }
 
 /// The load: many clients in open loop, and one that asks in turn.
@@ -111,7 +111,7 @@ impl Clients {
         fault: Fault,
         inflicted: Inflicted,
         sent: &[(Instant, Sent)],
-    ) -> anyhow::Result<(Observed, Option<f64>)> {
+    ) -> anyhow::Result<(Observed, f64)> {
         let since_start = |at: Instant| at.saturating_duration_since(self.start);
         let end = since_start(Instant::now());
         for client in [&self.gets, &self.posts, &self.in_turn] {
@@ -160,10 +160,13 @@ impl Client {
         Ok(Client { observer, journal, report })
     }
 
-    async fn end(self, start: Instant) -> anyhow::Result<(Vec<Answered>, Option<f64>)> {
+    async fn end(self, start: Instant) -> anyhow::Result<(Vec<Answered>, f64)> {
         let report = self.report.await?;
         let journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok((journal.iter().map(|outcome| answered(outcome, start)).collect(), report.lag_p99_ms))
+        Ok((
+            journal.iter().map(|outcome| answered(outcome, start)).collect(),
+            report.lag_max_ms.unwrap_or(0.0),
+        ))
     }
 }
 

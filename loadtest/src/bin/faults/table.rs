@@ -11,6 +11,12 @@ const FIGURES: &str = "Each cell: failed GET / failed POST (of these, sent to a 
 const LATE: &str = "Clients' requests sent to the failed backend later than 2 s after it failed; `?` where they cannot be \
     told from checks:";
 
+const DISTURBED: &str = "Disturbed: the machine was so busy that a request was sent so late; slow answers and gaps say \
+    little:";
+
+/// A request that is sent later than this disturbs its run: half of what counts as slow.
+const DISTURBED_MS: f64 = 50.0;
+
 /// The command line, then the figures and the requests that came late: one row per fault, one column per program, in
 /// the order of the runs; medians where there were rounds.
 pub(crate) fn markdown(command_line: &str, runs: &[Run]) -> std::result::Result<String, std::fmt::Error> {
@@ -21,11 +27,13 @@ pub(crate) fn markdown(command_line: &str, runs: &[Run]) -> std::result::Result<
         write!(out, "\n{LATE}\n\n")?;
         grid(&mut out, runs, &late, late_requests)?;
     }
-    let misses: Vec<String> = runs.iter().filter_map(missed).collect();
-    if !misses.is_empty() {
-        write!(out, "\nMissed:\n\n{}", misses.concat())?;
-    }
+    list(&mut out, "Missed:", runs.iter().filter_map(missed).collect())?;
+    list(&mut out, DISTURBED, runs.iter().filter_map(disturbed).collect())?;
     Ok(out)
+}
+
+fn list(out: &mut String, title: &str, lines: Vec<String>) -> Result {
+    if lines.is_empty() { Ok(()) } else { write!(out, "\n{title}\n\n{}", lines.concat()) }
 }
 
 fn grid(out: &mut String, runs: &[Run], faults: &[Fault], cell: impl Fn(&[&Verdict]) -> String) -> Result {
@@ -80,6 +88,11 @@ fn missed(run: &Run) -> Option<String> {
         .then(|| format!("- {}, {}: {}\n", run.program, run.fault.title(), run.misses.join("; ")))
 }
 
+fn disturbed(run: &Run) -> Option<String> {
+    let late = run.sent_late_max_ms;
+    (late > DISTURBED_MS).then(|| format!("- {}, {}: {late:.0} ms\n", run.program, run.fault.title()))
+}
+
 /// The middle value, or of two the lower one: a figure that was really seen.
 fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.collect();
@@ -93,7 +106,7 @@ mod tests {
 
     fn run(program: &str, fault: Fault, failed_get: u64) -> Run {
         let verdict = Verdict { failed_get, gap_ms: 19.4, back_after_s: Some(0.4), ..Verdict::default() };
-        Run { program: program.to_owned(), fault, verdict, misses: Vec::new(), sent_late_p99_ms: None }
+        Run { program: program.to_owned(), fault, verdict, misses: Vec::new(), sent_late_max_ms: 1.0 }
     }
 
     #[test]
@@ -117,9 +130,11 @@ mod tests {
     #[test]
     fn rounds_are_summed_up_by_their_median_and_what_is_missed_is_listed() {
         let mut runs: Vec<Run> = [5, 0, 1].map(|failed| run("a", Fault::Kill, failed)).into();
+        runs[2].sent_late_max_ms = 70.2;
         runs[0].misses = vec!["failed GET: 5, at most 0".to_owned()];
         let table = markdown("faults", &runs).unwrap();
         assert!(table.contains("| kill -9 (RST) | 1 / 0 (0) / 0 / 19 ms / 0.4 s |"), "{table}");
         assert!(table.contains("- a, kill -9 (RST): failed GET: 5, at most 0\n"), "{table}");
+        assert!(table.ends_with("say little:\n\n- a, kill -9 (RST): 70 ms\n"), "{table}");
     }
 }

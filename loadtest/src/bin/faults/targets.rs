@@ -45,6 +45,7 @@ pub(crate) fn misses(fault: Fault, verdict: &Verdict) -> Vec<String> {
             misses.push(format!("{what}: {found}, at most {most}"));
         }
     };
+    most("failures before the fault", verdict.failed_before, 0);
     most("failed GET", verdict.failed_get, target.failed_get);
     most("failed POST", verdict.failed_post, posts_allowed);
     most("slow GET", verdict.slow_get, target.slow_get);
@@ -89,6 +90,7 @@ mod tests {
     #[test]
     fn every_figure_has_its_bound() {
         let bad = Verdict {
+            failed_before: 1,
             failed_get: 1,
             slow_get: 101,
             gap_ms: 400.5,
@@ -98,7 +100,7 @@ mod tests {
             back_after_s: None,
             ..Verdict::default()
         };
-        assert_eq!(misses(Fault::Hang, &bad).len(), 7);
+        assert_eq!(misses(Fault::Hang, &bad).len(), 8);
         assert_eq!(misses(Fault::Slow, &Verdict { gap_ms: 508.0, ..verdict() }).len(), 0);
     }
 }
