@@ -182,6 +182,8 @@ impl<'s> Forwarding<'_, 's> {
             head?
         };
         let Underway { contact, download, .. } = underway;
+        contact.waiting = None;
+        contact.pick.backend.series.shard(self.connection.worker.id).answers.inc();
         if self.upstream.retries.statuses.contains(download.status)
             && let Decision::Elsewhere(_) = self.decide(Kind::Status, contact.pick.index, false)
         {

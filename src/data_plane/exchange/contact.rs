@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep};
 
 use super::attempts::{Claim, Forwarding};
 use crate::data_plane::connect::{ConnectError, connect};
-use crate::telemetry::{AttemptOutcome, RetryReason};
+use crate::telemetry::{AttemptOutcome, BackendShard, RetryReason};
 use crate::upstream::{Backend, InFlight, Pick, Sign};
 
 /// The least patience with a connect. Shorter would turn every pause of a busy host into a second connection.
@@ -35,24 +35,38 @@ pub(super) struct Contact<'s> {
     pub(super) alarm: u32,
     /// Its place among the backend's exchanges.
     pub(super) in_flight: InFlight<'s>,
+    /// Until the head of the answer is there. None while a part of the request is still to come.
+    pub(super) waiting: Option<Waiting<'s>>,
+}
+
+/// Counts an exchange that waits for a backend, so that the backend's silence can be told from having nothing to do.
+#[derive(Debug)]
+pub(super) struct Waiting<'s>(&'s BackendShard);
+
+impl<'s> Waiting<'s> {
+    fn begin(shard: &'s BackendShard) -> Self {
+        shard.waiting.inc();
+        Self(shard)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.dec();
+    }
 }
 
 /// A connection in the making.
 struct Dial<'s> {
     pick: Pick<'s>,
     in_flight: InFlight<'s>,
+    waiting: Option<Waiting<'s>>,
     begun: Instant,
     /// Boxed, so that it can go on without its exchange.
     connecting: Connecting,
 }
 
 type Connecting = Pin<Box<dyn Future<Output = Result<TcpStream, ConnectError>>>>;
-
-impl<'s> Contact<'s> {
-    fn new(pick: Pick<'s>, stream: TcpStream, reused: bool, in_flight: InFlight<'s>) -> Self {
-        Self { alarm: pick.backend.alarm(), pick, stream, reused, in_flight }
-    }
-}
 
 impl<'s> Forwarding<'_, 's> {
     /// Takes a connection to the picked backend from the pool, or makes one; not necessarily to that backend.
@@ -66,10 +80,10 @@ impl<'s> Forwarding<'_, 's> {
     ) -> Result<Contact<'s>, (Pick<'s>, ConnectError)> {
         self.record.tried(&pick, fresh);
         if !fresh && let Some(stream) = self.take_idle(pick.backend) {
-            return Ok(Contact::new(pick, stream, true, in_flight));
+            return Ok(self.reused((pick, in_flight), stream));
         }
         // Boxed: connecting is rare and slow, and its state would make every connection's task larger.
-        Box::pin(self.connect(self.dial(pick, in_flight))).await
+        Box::pin(self.connect(self.dial((pick, in_flight)))).await
     }
 
     fn take_idle(&self, backend: &'s Arc<Backend>) -> Option<TcpStream> {
@@ -81,9 +95,20 @@ impl<'s> Forwarding<'_, 's> {
         Some(stream)
     }
 
-    fn dial(&self, pick: Pick<'s>, in_flight: InFlight<'s>) -> Dial<'s> {
+    fn reused(&self, (pick, in_flight): Claim<'s>, stream: TcpStream) -> Contact<'s> {
+        let waiting = self.waiting(pick.backend);
+        Contact { alarm: pick.backend.alarm(), pick, stream, reused: true, in_flight, waiting }
+    }
+
+    fn waiting(&self, backend: &'s Backend) -> Option<Waiting<'s>> {
+        let shard = backend.series.shard(self.connection.worker.id);
+        self.upload.is_received().then(|| Waiting::begin(shard))
+    }
+
+    fn dial(&self, (pick, in_flight): Claim<'s>) -> Dial<'s> {
         let connecting = Box::pin(connect(pick.backend.address, self.upstream.exchange.connect_timeout));
-        Dial { pick, in_flight, begun: Instant::now(), connecting }
+        let waiting = self.waiting(pick.backend);
+        Dial { pick, in_flight, waiting, begun: Instant::now(), connecting }
     }
 
     async fn connect(&mut self, mut first: Dial<'s>) -> Result<Contact<'s>, (Pick<'s>, ConnectError)> {
@@ -107,9 +132,9 @@ impl<'s> Forwarding<'_, 's> {
         self.record.tried(&pick, false);
         if let Some(stream) = self.take_idle(pick.backend) {
             self.leave(first);
-            return Ok(Contact::new(pick, stream, true, in_flight));
+            return Ok(self.reused((pick, in_flight), stream));
         }
-        let second = self.dial(pick, in_flight);
+        let second = self.dial((pick, in_flight));
         self.race(first, second).await
     }
 
@@ -142,7 +167,7 @@ impl<'s> Forwarding<'_, 's> {
         dial: Dial<'s>,
         connected: Result<TcpStream, ConnectError>,
     ) -> Result<Contact<'s>, (Pick<'s>, ConnectError)> {
-        let Dial { pick, in_flight, begun, .. } = dial;
+        let Dial { pick, in_flight, waiting, begun, .. } = dial;
         let stream = connected.map_err(|error| (pick, error))?;
         let now = Instant::now();
         let took = now.duration_since(begun);
@@ -152,7 +177,7 @@ impl<'s> Forwarding<'_, 's> {
         pick.backend.connects.record(took, now);
         self.record.connected(begun, now);
         self.record.picked(pick.backend);
-        Ok(Contact::new(pick, stream, false, in_flight))
+        Ok(Contact { alarm: pick.backend.alarm(), pick, stream, reused: false, in_flight, waiting })
     }
 
     /// Lets a connect that was too slow go on without this exchange: its connection serves another.

@@ -142,6 +142,11 @@ pub struct BackendShard {
     pub connections_reused: Counter,
     /// Pooled connections found closed when they were used.
     pub connections_stale: Counter,
+    /// Exchanges that wait for it now: for a connection, or for the head of an answer to a request that is whole. Those
+    /// whose request or answer is under way do not wait.
+    pub waiting: LocalGauge,
+    /// Answers that have begun.
+    pub answers: Counter,
     /// Connections that wait in the pool now.
     pub connections_idle: LocalGauge,
     /// Bytes sent to the backend, heads included.
