@@ -17,19 +17,15 @@ mod station;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::health::{Board, Watched};
-use crate::upstream::Upstream;
+use crate::upstream::{LOOK_EVERY, Upstream};
 use probe::Probes;
 use station::Station;
-
-/// From one look to the next: the resolution with which silence is noticed.
-const LOOK: Duration = Duration::from_millis(25);
 
 /// The watch over all upstreams. Dropping it ends it.
 ///
@@ -71,7 +67,7 @@ async fn keep(
     alarms: Arc<watch::Sender<()>>,
 ) {
     let mut stations: Vec<Station> = Vec::new();
-    let mut looks = interval(LOOK);
+    let mut looks = interval(LOOK_EVERY);
     // A look that comes late must not be followed by one that comes too soon: rates are taken between two.
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {

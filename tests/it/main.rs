@@ -28,6 +28,7 @@ mod upgrade;
 
 // What happens when a backend fails.
 mod bad_backends;
+mod ejection;
 mod health;
 mod hedge;
 mod idle_connections;

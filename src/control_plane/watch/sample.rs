@@ -1,36 +1,42 @@
 //! What one look sees of a backend: sums over the cells of all workers.
 
-use crate::telemetry::{AttemptOutcome, BackendSeries, HistogramTotal};
+use crate::telemetry::{AttemptOutcome, BackendSeries, BackendShard, HistogramTotal};
+use crate::upstream::{Backend, Sample, Totals};
 
-/// The attempts on a backend so far.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Attempts {
-    /// Those that were answered, with whatever status.
-    pub(super) answered: u64,
-    /// Those that failed, answers with a 5xx included.
-    pub(super) failed: u64,
-    /// All.
-    pub(super) all: u64,
+/// Attempts that say nothing about how the backend does.
+const NEUTRAL: [AttemptOutcome; 3] =
+    [AttemptOutcome::Overtaken, AttemptOutcome::Stale, AttemptOutcome::ClientAbort];
+
+/// Returns what is looked at each time.
+pub(super) fn sample(backend: &Backend) -> Sample {
+    let shards = backend.series.shards();
+    let waiting: i64 = shards.sum(|shard| shard.waiting.get());
+    Sample {
+        available: backend.series.is_up(),
+        waiting: u64::try_from(waiting).unwrap_or(0),
+        answers: shards.sum(|shard| shard.answers.get()),
+    }
 }
 
-impl Attempts {
-    pub(super) fn of(series: &BackendSeries) -> Self {
-        let mut sum = Self::default();
-        for shard in series.shards().iter() {
-            let count = |outcome| shard.attempts.get(outcome);
-            let errors = count(AttemptOutcome::ServerError);
-            sum.answered += count(AttemptOutcome::Ok) + errors;
-            sum.failed += errors
-                + count(AttemptOutcome::ConnectRefused)
-                + count(AttemptOutcome::ConnectTimeout)
-                + count(AttemptOutcome::ConnectError)
-                + count(AttemptOutcome::Reset)
-                + count(AttemptOutcome::Timeout)
-                + count(AttemptOutcome::BadResponse);
-            sum.all += shard.attempts.sum();
-        }
-        sum
+/// Returns what is compared with the other backends.
+pub(super) fn totals(backend: &Backend) -> Totals {
+    let shards = backend.series.shards();
+    let neutral =
+        |shard: &BackendShard| NEUTRAL.iter().map(|outcome| shard.attempts.get(*outcome)).sum::<u64>();
+    let attempts = shards.sum(|shard| shard.attempts.sum() - neutral(shard));
+    let well = shards.sum(|shard| shard.attempts.get(AttemptOutcome::Ok));
+    Totals {
+        available: backend.series.is_up(),
+        attempts,
+        // Between two readings another attempt may have ended.
+        failed: attempts.saturating_sub(well),
+        waits: waits(&backend.series),
     }
+}
+
+/// Returns how many attempts there were.
+pub(super) fn attempts(series: &BackendSeries) -> u64 {
+    series.shards().sum(|shard| shard.attempts.sum())
 }
 
 /// Returns the waits for answers so far.

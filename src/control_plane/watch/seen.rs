@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::sample::{Attempts, waits};
+use super::sample::{attempts, waits};
 use crate::telemetry::{BackendState, HistogramTotal};
 use crate::upstream::{AdaptiveLimit, Backend};
 
@@ -16,7 +16,7 @@ const SETTLED: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub(super) struct Seen {
     backend: Arc<Backend>,
-    pub(super) attempts: Attempts,
+    attempts: u64,
     /// What it learns of how much the backend takes.
     pub(super) limit: AdaptiveLimit,
     /// When the attempts were last seen to grow.
@@ -32,7 +32,7 @@ pub(super) struct Seen {
 impl Seen {
     pub(super) fn first(backend: &Arc<Backend>, now: Instant) -> Self {
         Self {
-            attempts: Attempts::of(&backend.series),
+            attempts: attempts(&backend.series),
             limit: AdaptiveLimit::default(),
             grew: now,
             waits: waits(&backend.series),
@@ -47,6 +47,11 @@ impl Seen {
         Arc::ptr_eq(&self.backend, &other.backend)
     }
 
+    /// Returns how many attempts there were until the last look.
+    pub(super) fn attempts(&self) -> u64 {
+        self.attempts
+    }
+
     /// Returns the waits since it was last called.
     pub(super) fn waits_since_last_period(&mut self, now: HistogramTotal) -> HistogramTotal {
         let since = now.since(&self.waits);
@@ -55,8 +60,9 @@ impl Seen {
     }
 
     /// Takes note of one look; returns whether the backend has raised an alarm since the last.
-    pub(super) fn update(&mut self, attempts: Attempts, now: Instant) -> bool {
-        if attempts.all != self.attempts.all {
+    pub(super) fn update(&mut self, now: Instant) -> bool {
+        let attempts = attempts(&self.backend.series);
+        if attempts != self.attempts {
             self.grew = now;
         }
         self.attempts = attempts;

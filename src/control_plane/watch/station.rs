@@ -6,11 +6,13 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::probe::{Probed, Probes};
-use super::sample::{Attempts, waits};
+use super::sample::{self, waits};
 use super::seen::Seen;
 use crate::control_plane::health::Board;
-use crate::telemetry::{EjectionReason, HistogramTotal, Label as _};
-use crate::upstream::{Event, Hedge, InFlightLimit, Observed, Period, Upstream};
+use crate::telemetry::{EjectionReason, Label as _};
+use crate::upstream::{
+    COMPARE_EVERY, Event, Finding, Hedge, InFlightLimit, Judge, Observed, Period, Totals, Upstream,
+};
 
 /// From one time to the next that shares are brought up to date and budgets are filled.
 const REFRESH: Duration = Duration::from_millis(250);
@@ -24,9 +26,11 @@ pub(super) struct Station {
     upstream: Arc<Upstream>,
     board: Arc<Board>,
     probes: Probes,
+    judge: Judge,
     seen: Vec<Seen>,
+    compared: Instant,
     refreshed: Instant,
-    /// When the present period began, and the waits of each backend until then.
+    /// When the present period began.
     period: Instant,
     requests: u64,
 }
@@ -35,13 +39,20 @@ impl Station {
     pub(super) fn new(upstream: Arc<Upstream>, probes: Probes, board: Arc<Board>) -> Self {
         let now = Instant::now();
         let seen: Vec<Seen> = upstream.backends.iter().map(|backend| Seen::first(backend, now)).collect();
-        let requests = seen.iter().map(|seen| seen.attempts.all).sum();
-        Self { upstream, board, probes, seen, refreshed: now, period: now, requests }
+        let requests = seen.iter().map(Seen::attempts).sum();
+        let mut judge = Judge::new(&upstream);
+        // What it counts from: nothing can be found yet.
+        let _ = judge.compare(&totals(&upstream));
+        Self { upstream, board, probes, judge, seen, compared: now, refreshed: now, period: now, requests }
     }
 
     /// The same station, for the upstream as a reload has made it.
     pub(super) fn reassigned(self, upstream: Arc<Upstream>, probes: Probes) -> Self {
         let mut fresh = Self::new(upstream, probes, self.board);
+        let before = |seen: &Seen| self.seen.iter().position(|before| before.is_of(seen));
+        let kept: Vec<Option<usize>> = fresh.seen.iter().map(before).collect();
+        fresh.judge = self.judge;
+        fresh.judge.follow(&fresh.upstream, &kept);
         for seen in self.seen {
             if let Some(same) = fresh.seen.iter_mut().find(|fresh| fresh.is_of(&seen)) {
                 *same = seen;
@@ -56,21 +67,17 @@ impl Station {
 
     /// Looks once; returns whether who waits for one of the backends must be woken.
     pub(super) fn look(&mut self, now: Instant) -> bool {
-        let attempts = self.upstream.backends.iter().map(|backend| Attempts::of(&backend.series));
-        let attempts: Vec<Attempts> = attempts.collect();
         self.grant_wishes(now);
+        self.judge(now);
         self.readmit(now);
         if now.duration_since(self.refreshed) >= REFRESH {
-            self.refresh(&attempts, now);
+            self.refresh(now);
         }
         if now.duration_since(self.period) >= PERIOD {
             self.end_period(now);
         }
-        let mut alarm = false;
-        for (seen, attempts) in self.seen.iter_mut().zip(attempts) {
-            alarm |= seen.update(attempts, now);
-        }
-        alarm
+        let alarms = self.seen.iter_mut().map(|seen| seen.update(now));
+        alarms.fold(false, |any, alarm| any | alarm)
     }
 
     /// Ejects whom live traffic wishes to be ejected.
@@ -80,6 +87,35 @@ impl Station {
                 self.eject(at, reason, now);
             }
         }
+    }
+
+    /// Looks for backends that are silent, and now and then for those that do worse than the others.
+    fn judge(&mut self, now: Instant) {
+        let samples: Vec<_> = self.upstream.backends.iter().map(|backend| sample::sample(backend)).collect();
+        let mut findings = self.judge.look(now, &samples);
+        if now.duration_since(self.compared) >= COMPARE_EVERY {
+            self.compared = now;
+            let totals: Vec<_> =
+                self.upstream.backends.iter().map(|backend| sample::totals(backend)).collect();
+            findings.extend(self.judge.compare(&totals));
+        }
+        for (at, finding) in findings {
+            match finding {
+                Finding::Eject(reason) => self.eject(at, reason, now),
+                Finding::Silent { stuck, since } => self.silent(at, stuck, since, now),
+            }
+        }
+    }
+
+    /// Makes others preferred, has those who wait ask elsewhere, and asks the backend itself whether it lives.
+    fn silent(&mut self, at: usize, stuck: u64, since: Instant, now: Instant) {
+        let backend = &self.upstream.backends[at];
+        let silent_ms = now.duration_since(since).as_millis() as u64;
+        let (upstream, name) = (&*self.upstream.name, &*backend.name);
+        tracing::debug!(upstream, backend = name, waiting = stuck, silent_ms, "backend is silent");
+        self.upstream.note_silence(backend, since, now);
+        backend.raise_alarm();
+        self.probes.send(at, backend, now);
     }
 
     fn eject(&self, at: usize, reason: EjectionReason, now: Instant) {
@@ -93,10 +129,14 @@ impl Station {
     fn readmit(&mut self, now: Instant) {
         while let Some(Probed { backend: at, passed, words, took }) = self.probes.take() {
             let backend = &self.upstream.backends[at];
-            let slow = backend.availability().ejection().is_some_and(|ejection| {
-                ejection.reason == EjectionReason::Latency && took > self.usual_wait() * 5
-            });
-            if !passed || slow {
+            if passed {
+                self.judge.probe_answered(at);
+            }
+            let for_latency = |reason| reason == EjectionReason::Latency;
+            let was_slow =
+                backend.availability().ejection().is_some_and(|ejection| for_latency(ejection.reason));
+            let is_slow = || self.judge.slow_from(at).is_some_and(|limit| took > limit);
+            if !passed || was_slow && is_slow() {
                 continue;
             }
             if let Some(observed) = self.upstream.observe(backend, Event::Readmit, now) {
@@ -110,16 +150,12 @@ impl Station {
         }
     }
 
-    fn usual_wait(&self) -> Duration {
-        Duration::from_millis(20)
-    }
-
     /// Ends ramps, brings shares up to date, and fills the budget.
-    fn refresh(&mut self, attempts: &[Attempts], now: Instant) {
+    fn refresh(&mut self, now: Instant) {
         for (at, observed) in self.upstream.tick(now) {
             self.announce(at, observed, "the slow start is over");
         }
-        let requests: u64 = attempts.iter().map(|attempts| attempts.all).sum();
+        let requests: u64 = self.seen.iter().map(Seen::attempts).sum();
         let elapsed = now.duration_since(self.refreshed);
         self.upstream.refill_budget(requests.saturating_sub(self.requests), elapsed);
         self.upstream.series.budget_left.set(self.upstream.budget.left() as f64);
@@ -131,10 +167,8 @@ impl Station {
     fn end_period(&mut self, now: Instant) {
         self.period = now;
         let adaptive = self.upstream.load_line.in_flight == InFlightLimit::Adaptive;
-        let mut all = HistogramTotal::default();
         for (seen, backend) in self.seen.iter_mut().zip(&self.upstream.backends) {
             let waits = seen.waits_since_last_period(waits(&backend.series));
-            all.add(&waits);
             if adaptive {
                 let in_flight = backend.in_flight();
                 seen.limit.learn(Period { answers: waits.count(), wait: waits.mean(), in_flight });
@@ -145,14 +179,15 @@ impl Station {
             backend.series.inflight_limit.set(shown);
         }
         if let Hedge::Quantile(quantile) = self.upstream.retries.hedge {
-            // A quiet second tells nothing new.
-            if let Some(seconds) = all.quantile(quantile) {
-                self.upstream.set_overdue_after(Some(Duration::from_secs_f64(seconds)));
-            }
+            self.upstream.set_overdue_after(self.judge.usual_wait(quantile));
         }
     }
 
     fn announce(&self, at: usize, observed: Observed, words: &str) {
         self.board.announce(&self.upstream.name, &self.upstream.backends[at].name, observed, words);
     }
+}
+
+fn totals(upstream: &Upstream) -> Vec<Totals> {
+    upstream.backends.iter().map(|backend| sample::totals(backend)).collect()
 }
