@@ -89,7 +89,7 @@ impl Balancer {
             Self::RoundRobin => Plan::RoundRobin(RoundRobin::new(shares)),
             Self::LeastRequests => Plan::LeastRequests(LeastRequests::new(shares)),
             Self::PeakEwma => Plan::PeakEwma(PeakEwma::new(shares)),
-            Self::Random => Plan::Random(Lottery::new(shares)),
+            Self::Random => Plan::Random(Lottery::new(shares.iter().map(|share| share.weight).collect())),
             Self::ConsistentHash { load_bound, .. } => {
                 Plan::ConsistentHash(ConsistentHash::new(shares, *load_bound))
             }
@@ -103,6 +103,7 @@ pub struct Share {
     weight: f64,
     /// What stands for the candidate in a hash.
     seed: u64,
+    ramping: bool,
 }
 
 impl Share {
@@ -112,7 +113,15 @@ impl Share {
         Self {
             weight: if weight.is_finite() { weight.max(0.0) } else { 0.0 },
             seed: super::stable_hash::hash(name.as_bytes()),
+            ramping: false,
         }
+    }
+
+    /// The share of a backend that has just come back. It looks idle to whoever compares loads, so it is given its share
+    /// and not asked whether it would take more.
+    #[must_use]
+    pub fn ramping(self, ramping: bool) -> Self {
+        Self { ramping, ..self }
     }
 }
 

@@ -27,6 +27,8 @@ pub struct Standing {
     /// Its share of new work: the configured weight, or less of it while it ramps up. 0 gets none, except from clients
     /// that stick to it.
     pub effective_weight: f64,
+    /// Whether it is on its way back, so that its share is not to be exceeded.
+    pub ramping: bool,
     /// Whether it may get work when nobody is available and all are tried.
     pub last_resort: bool,
 }
@@ -66,8 +68,8 @@ impl Fleet {
         let weight = |n: usize| if standings[n].available { standings[n].effective_weight } else { 0.0 };
         let members: Box<[u32]> =
             (0..backends.len()).filter(|&n| weight(n) > 0.0).map(|n| n as u32).collect();
-        let shares: Vec<Share> =
-            members.iter().map(|&n| Share::new(&backends[n as usize].name, weight(n as usize))).collect();
+        let share = |n: usize| Share::new(&backends[n].name, weight(n)).ramping(standings[n].ramping);
+        let shares: Vec<Share> = members.iter().map(|&n| share(n as usize)).collect();
         let total: f64 = members.iter().map(|&n| weight(n as usize)).sum();
         Self {
             plan: balancer.plan(&shares),

@@ -182,6 +182,7 @@ pub(super) fn standing(backend: &Backend, now: Instant) -> Standing {
     Standing {
         available: availability.is_available(),
         effective_weight: f64::from(backend.weight()) * availability.share(now),
+        ramping: availability.is_ramping(),
         last_resort: !availability.is_drained_by(DrainSource::Operator),
     }
 }

@@ -8,6 +8,7 @@ use crate::telemetry::{BackendState, NoneAvailable, PickReason, TransitionCause}
 
 mod history;
 mod observe;
+mod slow_start;
 
 const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const SECOND: Duration = Duration::from_secs(1);

@@ -9,6 +9,9 @@
 //! Busy is what is in flight in proportion to the weight. The usual load of (in flight + 1) / weight would prefer the
 //! heavier of two idle candidates every time, and so give the light ones nothing.
 //!
+//! A candidate on its slow-start ramp comes by turns alone. Beside busy ones it would win every time that it is drawn,
+//! and so get twice its share when it is least ready for it.
+//!
 //! Cost of a pick: a turn, a draw, two reads of a shared counter.
 
 use super::lottery::Lottery;
@@ -42,7 +45,10 @@ pub(super) struct TwoChoices {
 
 impl TwoChoices {
     pub(super) fn new(shares: &[Share]) -> Self {
-        Self { turns: RoundRobin::new(shares), lottery: Lottery::new(shares) }
+        let all_ramp = shares.iter().all(|share| share.ramping);
+        let drawn = |share: &Share| if share.ramping && !all_ramp { 0.0 } else { share.weight };
+        let drawn: Box<[f64]> = shares.iter().map(drawn).collect();
+        Self { turns: RoundRobin::new(shares), lottery: Lottery::new(drawn) }
     }
 
     /// Picks the first unless the second is better. None when nobody is usable.

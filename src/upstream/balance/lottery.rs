@@ -6,8 +6,6 @@
 //! Walker's alias method in Vose's form ("A linear algorithm for generating random numbers with a given distribution",
 //! 1991). Cost of a draw: two random numbers, whatever the number of backends.
 
-use super::Share;
-
 /// Lots drawn in the hope of a usable candidate, before the usable ones are counted.
 const DRAWS: usize = 8;
 
@@ -28,8 +26,7 @@ struct Lot {
 }
 
 impl Lottery {
-    pub(super) fn new(shares: &[Share]) -> Self {
-        let weights: Box<[f64]> = shares.iter().map(|share| share.weight).collect();
+    pub(super) fn new(weights: Box<[f64]>) -> Self {
         Self { lots: lots(&weights), weights }
     }
 

@@ -357,3 +357,49 @@ fn rendezvous_owners_never_change_between_versions() {
     let first: Vec<_> = owners.into_iter().take(12).flatten().collect();
     assert_eq!(first, [1, 2, 2, 2, 1, 2, 0, 1, 1, 1, 2, 2]);
 }
+
+/// A backend on its ramp, with this weight beside three of weight 1; and the share that is intended for it.
+fn ramping(weight: f64) -> (Fleet, f64) {
+    let mut fleet = Fleet::idle(&[weight, 1.0, 1.0, 1.0]);
+    fleet.shares[0] = fleet.shares[0].ramping(true);
+    (fleet, weight / (weight + 3.0))
+}
+
+#[test]
+fn a_backend_on_its_ramp_gets_its_share_however_busy_the_others_are() {
+    // How long an exchange takes, in picks: on the one that ramps up, and on the others.
+    let loads = [(1, 1), (40, 40), (10, 100), (1, 400)];
+    // A bound on the load of others moves their keys to whoever has room: that is what it is for.
+    let unbounded = all_balancers().into_iter().filter(|balancer| *balancer != hash(Some(1.25)));
+    let cases = unbounded.flat_map(|balancer| match balancer {
+        Balancer::PeakEwma => vec![(Balancer::PeakEwma, Some(0.000_1)), (Balancer::PeakEwma, None)],
+        other => vec![(other, None)],
+    });
+    for (balancer, latency) in cases {
+        for (weight, (own, others)) in [0.1, 0.5, 0.8].into_iter().flat_map(|w| loads.map(|load| (w, load))) {
+            let (mut fleet, intended) = ramping(weight);
+            fleet.latency = vec![latency, Some(0.01), Some(0.01), Some(0.01)];
+            let counts = with_work(&balancer, &mut fleet, |n| if n == 0 { own } else { others });
+            let part = counts[0] as f64 / PICKS as f64 / intended;
+            let what = format!("{balancer:?}, weight {weight}, load {own} and {others}, {latency:?}");
+            assert!((0.7..=1.05).contains(&part), "{part} of its share: {what}");
+        }
+    }
+}
+
+#[test]
+fn a_backend_that_is_slow_on_its_ramp_gets_less_where_load_counts() {
+    for balancer in [Balancer::LeastRequests, Balancer::PeakEwma] {
+        let (mut fleet, intended) = ramping(0.5);
+        let counts = with_work(&balancer, &mut fleet, |n| if n == 0 { 100 } else { 10 });
+        assert!((counts[0] as f64) < 0.5 * intended * PICKS as f64, "{counts:?}");
+    }
+}
+
+#[test]
+fn backends_that_all_ramp_up_are_compared_as_ever() {
+    let mut fleet = Fleet::idle(&[0.5, 0.5, 0.5]);
+    fleet.shares.iter_mut().for_each(|share| *share = share.ramping(true));
+    let counts = with_work(&Balancer::LeastRequests, &mut fleet, |n| if n == 0 { 100 } else { 10 });
+    assert!(counts[0] * 3 < counts[1], "{counts:?}");
+}
