@@ -67,7 +67,6 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::telemetry::{Telemetry, UpstreamSeries};
@@ -97,8 +96,6 @@ pub struct Upstream {
     pub drain_timeout: Duration,
     /// What is counted of it.
     pub series: Arc<UpstreamSeries>,
-    /// Notified when live traffic wishes for an ejection.
-    called: Arc<Notify>,
     balancer: Balancer,
     when_none_available: WhenNoneAvailable,
     sticky: Option<Sticky>,
@@ -158,7 +155,6 @@ impl Upstream {
             queue: previous.map(|previous| Arc::clone(&previous.queue)).unwrap_or_default(),
             drain_timeout: settings.drain_timeout,
             series: telemetry.upstream(&settings.name),
-            called: previous.map_or_else(Arc::default, |previous| Arc::clone(&previous.called)),
             balancer: settings.balancer.clone(),
             when_none_available: settings.when_none_available,
             sticky,

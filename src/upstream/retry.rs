@@ -9,22 +9,26 @@ use crate::telemetry::{RetryReason, RetryRefusal};
 
 /// When a failed attempt is followed by another. What is not safe to repeat is not repeated, whatever is allowed here.
 ///
-/// | what failed | nothing of the request written | written, idempotent | written, not idempotent |
-/// |---|---|---|---|
-/// | connect | elsewhere | (cannot be) | (cannot be) |
-/// | stale pooled connection | fresh | fresh | give up |
-/// | reset before the answer | elsewhere | elsewhere | give up |
-/// | no answer in time | elsewhere | elsewhere | give up |
-/// | answer with a status of [`RetryRules::statuses`] | (cannot be) | elsewhere | give up |
-/// | answer overdue | elsewhere, in parallel | elsewhere, in parallel | give up |
-/// | answer that is no HTTP | give up | give up | give up |
+/// | what failed | nothing of the request written | written, may be repeated | written, may not | costs of the budget |
+/// |---|---|---|---|---|
+/// | connect | elsewhere | (cannot be) | (cannot be) | nothing |
+/// | stale pooled connection | fresh | fresh | give up | nothing |
+/// | reset before the answer | elsewhere | elsewhere | give up | one |
+/// | no answer in time | another | another | give up | one |
+/// | answer with a status of [`RetryRules::statuses`] | another | another | give up | one |
+/// | answer overdue | another, in parallel | another, in parallel | give up | one |
+/// | answer that is no HTTP | give up | give up | give up | |
 ///
 /// In every row one gives up as soon as a byte of an answer has gone to the client, or when a part of the body was
-/// taken from the client and is not kept. *Elsewhere* is limited by [`RetryRules::attempts`]; *fresh* is not, and
-/// does not count as an attempt: the pool's idea of the connection was wrong, not the backend.
+/// taken from the client and is not kept. *Another* is a backend that was not tried; *elsewhere* prefers one, and takes
+/// the same again when nobody else is left. Both are limited by [`RetryRules::attempts`]; *fresh* is not, and does not
+/// count as an attempt: the pool's idea of the connection was wrong, not the backend.
 ///
-/// "Idempotent" is as in RFC 9110 section 9.2.2; that a method may be repeated even though the backend may have seen
-/// it is what the word means. A backend that sends garbage is not asked again elsewhere, because its request has run.
+/// What has cost a backend nothing costs nothing of the budget: see [`Decision::costs_a_retry`].
+///
+/// A request may be repeated when its method is idempotent (RFC 9110 section 9.2.2) or its route says so: that this is
+/// safe even though the backend may have seen it is what the word means. A backend that sends garbage is not asked
+/// again elsewhere, because its request has run.
 ///
 /// ```
 /// use plimsoll::telemetry::{RetryReason, RetryRefusal};
@@ -33,7 +37,7 @@ use crate::telemetry::{RetryReason, RetryRefusal};
 /// let rules = RetryRules::default();
 /// let attempted = |failure, method| Attempted {
 ///     failure,
-///     idempotent: is_idempotent(method),
+///     repeatable: is_idempotent(method),
 ///     request_written: failure != Failure::Connect,
 ///     body_intact: true,
 ///     answer_started: false,
@@ -143,8 +147,8 @@ pub enum Failure {
     Timeout,
     /// The backend's answer is no valid HTTP.
     BadResponse,
-    /// The backend answered with a status that is worth another try.
-    Status,
+    /// The backend answered with this status, of which nothing has gone to the client.
+    Status(u16),
     /// The head of the answer takes far longer than usual; the attempt goes on while another backend is asked.
     Overdue,
 }
@@ -154,8 +158,9 @@ pub enum Failure {
 pub struct Attempted {
     /// How it failed.
     pub failure: Failure,
-    /// Whether the method is idempotent; see [`is_idempotent`].
-    pub idempotent: bool,
+    /// Whether the request may be repeated although a backend may have acted: its method is idempotent (see
+    /// [`is_idempotent`]), or its route says so whatever the method.
+    pub repeatable: bool,
     /// Whether a byte of the request was written to this backend, so that it may have acted.
     pub request_written: bool,
     /// Whether everything that was taken from the client's body so far can be sent again.
@@ -178,6 +183,22 @@ pub enum Decision {
     GiveUp(Option<RetryRefusal>),
 }
 
+impl Decision {
+    /// Tells whether it is to be paid for from the [`RetryBudget`](super::RetryBudget). A connect that failed and a
+    /// connection that was closed have cost the backend nothing, so repeating them multiplies nobody's load.
+    #[must_use]
+    pub fn costs_a_retry(self) -> bool {
+        matches!(self, Self::Elsewhere(reason) if reason != RetryReason::Connect)
+    }
+
+    /// Tells whether only a backend will do that was not tried. One that takes too long may be at its limit: asking it
+    /// again would add to that, and keep the client waiting. One that answers with an error would do so again.
+    #[must_use]
+    pub fn needs_another_backend(self) -> bool {
+        matches!(self, Self::Elsewhere(RetryReason::Timeout | RetryReason::Status | RetryReason::Overdue))
+    }
+}
+
 impl RetryRules {
     /// Decides what follows a failed attempt.
     #[must_use]
@@ -187,8 +208,12 @@ impl RetryRules {
             Failure::Stale => Some(Decision::Fresh),
             Failure::Reset => self.on_reset.then_some(Decision::Elsewhere(RetryReason::Reset)),
             Failure::Timeout => self.on_timeout.then_some(Decision::Elsewhere(RetryReason::Timeout)),
-            Failure::Status => Some(Decision::Elsewhere(RetryReason::Status)),
-            Failure::Overdue => Some(Decision::Elsewhere(RetryReason::Overdue)),
+            Failure::Status(status) => {
+                self.statuses.contains(status).then_some(Decision::Elsewhere(RetryReason::Status))
+            }
+            Failure::Overdue => {
+                (self.hedge != Hedge::Off).then_some(Decision::Elsewhere(RetryReason::Overdue))
+            }
             Failure::BadResponse => None,
         };
         match (allowed, self.refusal(attempted)) {
@@ -202,7 +227,7 @@ impl RetryRules {
     fn refusal(&self, attempted: &Attempted) -> Option<RetryRefusal> {
         if attempted.answer_started {
             Some(RetryRefusal::ResponseStarted)
-        } else if attempted.request_written && !attempted.idempotent {
+        } else if attempted.request_written && !attempted.repeatable {
             Some(RetryRefusal::NotIdempotent)
         } else if !attempted.body_intact {
             Some(RetryRefusal::BodyConsumed)

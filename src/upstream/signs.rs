@@ -132,9 +132,9 @@ impl Signs {
     /// Counts a failed attempt; returns whether that makes `limit` in a row, or another as many.
     fn count(&self, sign: Sign, limits: &OutlierRules) -> bool {
         let (count, limit, reason) = match sign {
-            Sign::Answered => return false,
+            Sign::Answered | Sign::Overtaken => return false,
             Sign::ServerError => (&self.errors, limits.consecutive_errors, EjectionReason::ConsecutiveErrors),
-            Sign::ConnectFailed | Sign::Broke | Sign::Overtaken => {
+            Sign::ConnectFailed | Sign::Broke => {
                 (&self.failures, limits.consecutive_failures, EjectionReason::ConsecutiveFailures)
             }
         };
@@ -164,12 +164,16 @@ impl Upstream {
     /// | sign | others are preferred | counts towards an ejection |
     /// |---|---|---|
     /// | connect failed | 5 s, or until a check passes or it answers | as a failure |
-    /// | broke, overtaken | 1 s, or until it answers | as a failure |
+    /// | broke | 1 s, or until it answers | as a failure |
+    /// | overtaken | 1 s, or until it answers | no |
     /// | 5xx | 1 s, once that makes enough in a row | as an error |
     /// | any other answer | no longer | ends both rows |
     ///
-    /// A 5xx neither ends nor lengthens the row of failures, nor a failure that of errors. Enough in a row are a wish
-    /// that the control plane is called for: see [`Upstream::called`] and [`Backend::take_wish`].
+    /// A 5xx neither ends nor lengthens the row of failures, nor a failure that of errors. Enough in a row are a wish,
+    /// which waits for the control plane: see [`Backend::take_wish`].
+    ///
+    /// That another was faster is no failure: a process that pauses loses all who wait for it at the same moment, and is
+    /// back before the next. [`Judge`](super::Judge) tells it from one that hangs.
     pub fn note(&self, backend: &Backend, sign: Sign, now: Instant) {
         if sign == Sign::Answered {
             backend.signs.answered(|| backend.series.is_up());
@@ -182,25 +186,12 @@ impl Upstream {
             Sign::ServerError if wished => backend.suspect(Suspicion::Silent, now, now),
             Sign::ServerError | Sign::Answered => backend.signs.begin_trouble(backend.milliseconds(now)),
         }
-        if wished {
-            self.called.notify_one();
-        }
     }
 
     /// Takes note that a backend has answered nobody since `since`, for much longer than usual: it is suspect for
     /// [`DOUBT_LASTS`]. Takes no lock.
     pub fn note_silence(&self, backend: &Backend, since: Instant, now: Instant) {
         backend.suspect(Suspicion::Silent, since, now);
-    }
-
-    /// Waits until live traffic wishes that a backend be ejected: see [`Backend::take_wish`].
-    ///
-    /// One waiter at a time. A wish that came before the call, and that nobody waited for, is reported at once, also when
-    /// it came to the upstream of this name before a reload.
-    ///
-    /// Cancel safe.
-    pub async fn called(&self) {
-        self.called.notified().await;
     }
 }
 

@@ -185,7 +185,8 @@ impl<'s> Forwarding<'_, 's> {
         contact.waiting = None;
         contact.pick.backend.series.shard(self.connection.worker.id).answers.inc();
         if self.upstream.retries.statuses.contains(download.status)
-            && let Decision::Elsewhere(_) = self.decide(Kind::Status, contact.pick.index, false)
+            && let Decision::Elsewhere(_) =
+                self.decide(Kind::Status(download.status), contact.pick.index, false)
         {
             return Err(Failure::Status(download.status));
         }

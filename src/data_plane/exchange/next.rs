@@ -86,24 +86,15 @@ impl<'s> Forwarding<'_, 's> {
     pub(super) fn decide(&self, kind: Kind, index: usize, answer_started: bool) -> Decision {
         let decision = self.upstream.retries.decide(&Attempted {
             failure: kind,
-            idempotent: self.plan.idempotent,
+            repeatable: self.plan.idempotent,
             request_written: self.upload.has_begun(),
             body_intact: self.upload.is_replayable(),
             answer_started,
             attempts: self.record.attempts,
         });
         let refusal = match decision {
-            // A backend that takes too long may be at its limit: asking it again would only add to that, and keep the
-            // client waiting. One that answers with an error would do so again.
-            Decision::Elsewhere(RetryReason::Timeout | RetryReason::Status | RetryReason::Overdue)
-                if !self.others_than(index) =>
-            {
-                RetryRefusal::NoBackend
-            }
-            // A failed connect has cost the backend nothing.
-            Decision::Elsewhere(reason) if reason != RetryReason::Connect && !self.upstream.budget.take() => {
-                RetryRefusal::Budget
-            }
+            decided if decided.needs_another_backend() && !self.others_than(index) => RetryRefusal::NoBackend,
+            decided if decided.costs_a_retry() && !self.upstream.budget.take() => RetryRefusal::Budget,
             Decision::GiveUp(Some(refusal)) => refusal,
             decided => return decided,
         };

@@ -83,7 +83,6 @@ fn enough_in_a_row_become_a_wish_that_is_taken_once() {
     for (sign, reason) in [
         (Sign::ConnectFailed, EjectionReason::ConsecutiveFailures),
         (Sign::Broke, EjectionReason::ConsecutiveFailures),
-        (Sign::Overtaken, EjectionReason::ConsecutiveFailures),
         (Sign::ServerError, EjectionReason::ConsecutiveErrors),
     ] {
         let stage = Stage::new();
@@ -124,23 +123,14 @@ fn what_is_switched_off_is_never_wished_for() {
     assert_eq!(stage.backend().take_wish(), None);
 }
 
-#[tokio::test]
-async fn a_wish_calls_the_control_plane_also_across_a_reload() {
+#[test]
+fn being_overtaken_is_no_failure() {
     let stage = Stage::new();
-    let called = |upstream: &Upstream| {
-        let polled = std::pin::pin!(upstream.called());
-        polled.poll(&mut std::task::Context::from_waker(std::task::Waker::noop())).is_ready()
-    };
-    stage.notes(Sign::Broke, 4);
-    assert!(!called(&stage.upstream));
-    stage.note(Sign::Broke);
-    let backends =
-        vec![BackendSettings { name: "backend-1".into(), address: stage.backend().address, weight: 1 }];
-    let settings = UpstreamSettings::new("web", backends);
-    let reloaded = Upstream::new(settings, Some(&stage.upstream), &Telemetry::new(1), stage.now);
-    assert!(called(&reloaded));
-    assert!(!called(&reloaded), "once");
-    assert!(reloaded.backends[0].take_wish().is_some());
+    stage.notes(Sign::Overtaken, 100);
+    assert!(stage.is_suspect());
+    assert_eq!(stage.backend().take_wish(), None);
+    stage.notes(Sign::Broke, 5);
+    assert!(stage.backend().take_wish().is_some());
 }
 
 #[test]
