@@ -26,7 +26,7 @@ use comparison::Comparison;
 use silence::Silences;
 
 /// How often [`Judge::look`] is meant to be called.
-pub const LOOK_EVERY: Duration = Duration::from_millis(25);
+pub const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// How often [`Judge::compare`] is meant to be called.
 pub const COMPARE_EVERY: Duration = Duration::from_millis(500);

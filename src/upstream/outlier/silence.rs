@@ -83,7 +83,9 @@ impl Silences {
         let mut found = Vec::new();
         for (backend, sample) in samples.iter().enumerate().take(self.0.len()) {
             let Some(since) = self.0[backend].silent_since.filter(|_| sample.available) else { continue };
-            let others = self.others(backend, samples, since);
+            // What they answered before they fell silent too says nothing.
+            let silent = now.checked_sub(patience(SEVERAL, usual) / 2);
+            let others = self.others(backend, samples, since, silent);
             let ear = &mut self.0[backend];
             if others != Others::Silent && ear.is_beyond_patience(sample, usual, now) {
                 ear.tell(sample);
@@ -100,12 +102,16 @@ impl Silences {
         found
     }
 
-    fn others(&self, backend: usize, samples: &[Sample], since: Instant) -> Others {
+    /// Tells what the others do since `since`; who has waited for an answer since `silent` is silent too.
+    fn others(&self, backend: usize, samples: &[Sample], since: Instant, silent: Option<Instant>) -> Others {
         let others = || {
             let all = self.0.iter().zip(samples).enumerate();
             all.filter(|&(at, (_, sample))| at != backend && sample.available).map(|(_, other)| other)
         };
-        if others().any(|(ear, _)| ear.last_answer > Some(since)) {
+        let answers = |ear: &Ear| {
+            ear.last_answer > Some(since) && ear.silent_since.is_none_or(|since| Some(since) > silent)
+        };
+        if others().any(|(ear, _)| answers(ear)) {
             Others::Answer
         } else if others().any(|(_, sample)| sample.waiting == 0) {
             Others::Idle
