@@ -151,12 +151,19 @@ async fn measure(args: &Args) -> anyhow::Result<ExitCode> {
         recovery: Duration::from_secs(13),
     };
     let kept = tempfile::tempdir()?;
-    let folder = args.logs.as_deref().unwrap_or(kept.path());
-    let mut runs = Vec::new();
+    let folder = std::path::absolute(args.logs.as_deref().unwrap_or(kept.path()))?;
+    let (mut runs, mut broken) = (Vec::new(), false);
     for round in 1..=args.rounds {
         for fault in &faults {
             for program in programs.iter().filter(|program| program.has(fault.balance())) {
-                runs.push(measure_one(program, *fault, timing, folder, round, args).await?);
+                match measure_one(program, *fault, timing, &folder, round, args).await {
+                    Ok(run) => runs.push(run),
+                    // What was measured in half an hour is not thrown away for one run.
+                    Err(error) => {
+                        broken = true;
+                        writeln!(std::io::stderr(), "{error:?}")?;
+                    }
+                }
             }
         }
     }
@@ -170,7 +177,7 @@ async fn measure(args: &Args) -> anyhow::Result<ExitCode> {
         writeln!(std::io::stdout(), "{}", table.trim_end())?;
     }
     let missed = args.check && runs.iter().any(|run| !run.misses.is_empty());
-    Ok(if missed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    Ok(if missed || broken { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 async fn measure_one(
