@@ -18,7 +18,7 @@ use crate::control_plane::compile::{Addresses, ResolveError, compile, resolve};
 use crate::control_plane::config::report::Report;
 use crate::control_plane::config::telemetry::{AccessLogConfig, AccessLogMode, LogTarget as LogTargetConfig};
 use crate::control_plane::config::{self, Config, Workers};
-use crate::control_plane::health::{Board, CheckSettings, Checks, Watched};
+use crate::control_plane::health::{AgentSettings, Board, CheckSettings, Checks, Watched};
 use crate::control_plane::watch::Watch;
 use crate::data_plane::snapshot::Snapshot;
 use crate::data_plane::worker::Shared;
@@ -265,6 +265,7 @@ fn watched(config: &Config, snapshot: &Snapshot) -> Vec<Watched> {
         .map(|(upstream, config)| Watched {
             upstream: Arc::clone(upstream),
             checks: CheckSettings::of(&config.health),
+            agents: AgentSettings::of(&config.health),
         })
         .collect()
 }
@@ -272,10 +273,14 @@ fn watched(config: &Config, snapshot: &Snapshot) -> Vec<Watched> {
 /// Pairs each upstream in force with its checks, without those that `next` does not check any more.
 fn still_watched(config: &Config, current: &Snapshot, next: &Config) -> Vec<Watched> {
     let mut watched = watched(config, current);
-    for Watched { upstream, checks } in &mut watched {
+    for Watched { upstream, checks, agents } in &mut watched {
         let next = next.upstreams.iter().find(|next| next.name.as_str() == &*upstream.name);
-        if next.is_some_and(|next| CheckSettings::of(&next.health).is_none()) {
+        let Some(next) = next else { continue };
+        if CheckSettings::of(&next.health).is_none() {
             *checks = None;
+        }
+        if AgentSettings::of(&next.health).is_none() {
+            *agents = None;
         }
     }
     watched

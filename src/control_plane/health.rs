@@ -3,14 +3,18 @@
 //! Apart from the model because a check does I/O and waits; what its result means is decided there, in
 //! [`Availability`](crate::upstream::Availability).
 //!
-//! - [`Checks`] (here): who is checked; one task for each backend, which a reload leaves alone if it can.
+//! - [`Checks`] (here): who is checked, and whose agent is asked.
+//! - `duties`: one task for each backend, which a reload leaves alone if it can.
 //! - `rounds`: that task; `pace`: when the next check is due.
 //! - `check`, `http`: one check.
+//! - `agent`: the agent beside a backend, and the task that asks it.
 //! - `settings`: what the configuration says about them.
 //! - [`Board`]: the results in words, and the latest transitions.
 
+mod agent;
 mod board;
 mod check;
+mod duties;
 mod http;
 mod pace;
 mod rounds;
@@ -18,27 +22,21 @@ mod settings;
 
 pub use board::{Board, LastResult, PastTransition};
 pub(super) use check::{Outcome, over_the_network};
-pub use settings::{CheckKind, CheckSettings, HttpCheck};
+pub use settings::{AgentSettings, CheckKind, CheckSettings, HttpCheck};
 
-use std::collections::HashMap;
 use std::fmt;
-use std::mem;
 use std::sync::Arc;
-use std::time::Duration;
 
-use tokio::sync::{Semaphore, watch};
-use tokio::task::AbortHandle;
-use tokio::time::Instant;
+use tokio::sync::Semaphore;
 
-use crate::upstream::{Backend, Event, Upstream};
+use crate::upstream::{Event, Upstream};
+use agent::{AgentRounds, AskOne};
 use check::CheckOne;
-use rounds::{Assignment, Rounds};
+use duties::{Duties, Ended};
+use rounds::Rounds;
 
-/// The most checks in progress at a time: each holds a descriptor that traffic may need.
+/// The most checks and questions in progress at a time: each holds a descriptor that traffic may need.
 const AT_A_TIME: usize = 128;
-
-/// How far apart the first checks of many new backends begin.
-const BETWEEN_FIRST: Duration = Duration::from_micros(20);
 
 /// An upstream, and how its backends are to be checked.
 #[derive(Debug, Clone)]
@@ -47,112 +45,112 @@ pub struct Watched {
     pub upstream: Arc<Upstream>,
     /// How its backends are checked. None does not check them.
     pub checks: Option<CheckSettings>,
+    /// How the agents beside its backends are asked. None asks none.
+    pub agents: Option<AgentSettings>,
 }
 
-/// The checks of all backends. Dropping it ends them.
+/// The checks of all backends, and the questions to their agents. Dropping it ends them.
 ///
 /// Lives on the control plane's runtime, where its tasks run.
 pub struct Checks {
-    running: HashMap<(Box<str>, Box<str>), Running>,
+    checks: Duties<CheckSettings>,
+    agents: Duties<AgentSettings>,
     check_one: CheckOne,
+    ask_one: AskOne,
     places: Arc<Semaphore>,
     board: Arc<Board>,
-}
-
-/// The task that checks one backend.
-struct Running {
-    backend: Arc<Backend>,
-    assignment: watch::Sender<Option<Assignment>>,
-    task: AbortHandle,
 }
 
 impl Checks {
     /// Makes checks of nobody, which put what they find on `board`.
     #[must_use]
     pub fn new(board: Arc<Board>) -> Self {
-        Self::with(board, over_the_network())
+        Self::with(board, over_the_network(), agent::over_the_network())
     }
 
-    fn with(board: Arc<Board>, check_one: CheckOne) -> Self {
-        Self { running: HashMap::new(), check_one, places: Arc::new(Semaphore::new(AT_A_TIME)), board }
+    fn with(board: Arc<Board>, check_one: CheckOne, ask_one: AskOne) -> Self {
+        Self {
+            checks: Duties::none(),
+            agents: Duties::none(),
+            check_one,
+            ask_one,
+            places: Arc::new(Semaphore::new(AT_A_TIME)),
+            board,
+        }
     }
 
     /// Brings the checks in line with a configuration: these upstreams and no others.
     ///
-    /// A backend that was checked before, as the same [`Backend`], goes on being checked: its next check comes when it
-    /// was due, or at once when the way it is checked has changed. New backends are checked at once. After the return,
-    /// nothing that was found about a backend by earlier checks is told to an upstream any more that is not among
-    /// these.
+    /// A backend that was checked before, as the same [`Backend`](crate::upstream::Backend), goes on being checked: its
+    /// next check comes when it was due, or at once when the way it is checked has changed. New backends are checked at
+    /// once. After the return, nothing that was found about a backend by earlier checks is told to an upstream any more
+    /// that is not among these. The same holds for agents.
     ///
     /// # Panics
     /// When called outside of a tokio runtime.
     pub fn apply(&mut self, wanted: &[Watched]) {
-        let mut before = mem::take(&mut self.running);
-        let mut fresh = Vec::new();
-        for Watched { upstream, checks } in wanted {
-            for backend in &upstream.backends {
-                let key = (upstream.name.clone(), backend.name.clone());
-                let known = before.remove(&key);
-                let Some(settings) = checks else {
-                    if known.is_some() {
-                        self.end(known, upstream, backend);
-                    }
-                    continue;
-                };
-                let assignment = Assignment { upstream: Arc::clone(upstream), settings: settings.clone() };
-                match known {
-                    Some(running) if Arc::ptr_eq(&running.backend, backend) => {
-                        running.assignment.send_replace(Some(assignment));
-                        self.running.insert(key, running);
-                    }
-                    _ => fresh.push((key, Arc::clone(backend), assignment)),
-                }
-            }
-        }
-        for ((upstream, backend), _gone) in before {
-            self.board.forget(&upstream, &backend);
-        }
-        for (nth, (key, backend, assignment)) in (0..).zip(fresh) {
-            let running = self.start(backend, assignment, BETWEEN_FIRST * nth);
-            self.running.insert(key, running);
-        }
+        self.apply_checks(wanted);
+        self.apply_agents(wanted);
     }
 
-    /// Ends the checks of a backend that stays: what they said is void, also what they said a moment ago.
-    fn end(&self, known: Option<Running>, upstream: &Upstream, backend: &Backend) {
-        drop(known);
-        self.board.forget(&upstream.name, &backend.name);
-        if let Some(observed) = upstream.observe(backend, Event::ChecksEnded, Instant::now()) {
-            self.board.announce(&upstream.name, &backend.name, observed, "not checked any more");
-        }
-    }
-
-    fn start(&self, backend: Arc<Backend>, assignment: Assignment, first_in: Duration) -> Running {
-        let (sender, receiver) = watch::channel(Some(assignment));
-        let rounds = Rounds::new(
-            Arc::clone(&backend),
-            receiver,
-            Arc::clone(&self.check_one),
-            Arc::clone(&self.places),
-            Arc::clone(&self.board),
+    fn apply_checks(&mut self, wanted: &[Watched]) {
+        let (check_one, places, board) = (&self.check_one, &self.places, &self.board);
+        let ended = self.checks.apply(
+            backends_with(wanted, |one| one.checks.as_ref()),
+            |backend, assigned, first_in| {
+                let check_one = Arc::clone(check_one);
+                let rounds = Rounds::new(backend, assigned, check_one, Arc::clone(places), Arc::clone(board));
+                tokio::spawn(rounds.run(first_in)).abort_handle()
+            },
         );
-        let task = tokio::spawn(rounds.run(first_in)).abort_handle();
-        Running { backend, assignment: sender, task }
+        ended.gone.iter().for_each(|(upstream, backend)| board.forget(upstream, backend));
+        for (upstream, backend) in &ended.left_alone {
+            board.forget(&upstream.name, &backend.name);
+        }
+        self.void(&ended, Event::ChecksEnded, "not checked any more");
     }
+
+    fn apply_agents(&mut self, wanted: &[Watched]) {
+        let (ask_one, places, board) = (&self.ask_one, &self.places, &self.board);
+        let ended = self.agents.apply(
+            backends_with(wanted, |one| one.agents.as_ref()),
+            |backend, assigned, first_in| {
+                let ask_one = Arc::clone(ask_one);
+                let rounds =
+                    AgentRounds::new(backend, assigned, ask_one, Arc::clone(places), Arc::clone(board));
+                tokio::spawn(rounds.run(first_in)).abort_handle()
+            },
+        );
+        self.void(&ended, Event::AgentEnded, "its agent is not asked any more");
+    }
+
+    /// Makes what was said of backends that stay void, also what was said a moment ago.
+    fn void(&self, ended: &Ended, event: Event, words: &str) {
+        for (upstream, backend) in &ended.left_alone {
+            self.board.observe(upstream, backend, event, words);
+        }
+    }
+}
+
+/// The backends of all upstreams, each with its own copy of the settings that `of` finds.
+fn backends_with<'w, S: Clone + 'w>(
+    wanted: &'w [Watched],
+    of: impl Fn(&'w Watched) -> Option<&'w S>,
+) -> impl Iterator<Item = duties::Wanted<S>> {
+    wanted.iter().flat_map(move |watched| {
+        let settings = of(watched);
+        let upstream = &watched.upstream;
+        upstream
+            .backends
+            .iter()
+            .map(move |backend| (Arc::clone(upstream), Arc::clone(backend), settings.cloned()))
+    })
 }
 
 impl fmt::Debug for Checks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Checks").field("running", &self.running.keys()).finish_non_exhaustive()
-    }
-}
-
-impl Drop for Running {
-    /// Ends the task. Taking the assignment back waits for a result that is just being told, and no other follows;
-    /// `abort` alone could come between a check and its telling.
-    fn drop(&mut self) {
-        self.assignment.send_replace(None);
-        self.task.abort();
+        let checks = self.checks.keys().collect::<Vec<_>>();
+        f.debug_struct("Checks").field("running", &checks).finish_non_exhaustive()
     }
 }
 

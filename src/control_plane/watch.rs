@@ -94,7 +94,7 @@ async fn keep(
 fn assign(before: Vec<Station>, wanted: Vec<Watched>, board: &Arc<Board>) -> Vec<Station> {
     let mut known: HashMap<Box<str>, Station> =
         before.into_iter().map(|station| (station.upstream().name.clone(), station)).collect();
-    let station = |Watched { upstream, checks }: Watched| {
+    let station = |Watched { upstream, checks, .. }: Watched| {
         let probes =
             |upstream: &Upstream| Probes::new(upstream.backends.len(), probe::settings(checks.clone()));
         match known.remove(&upstream.name) {

@@ -142,6 +142,8 @@ label! {
     CheckResult as "result" {
         /// The backend is well.
         Pass = "pass",
+        /// The backend wants to drain: a status 503 that is not expected, with `Retry-After`.
+        Drain = "drain",
         /// No connection.
         FailConnect = "fail_connect",
         /// No answer in time.

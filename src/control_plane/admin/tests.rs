@@ -146,7 +146,7 @@ async fn an_upstream_is_told_with_all_that_is_known_of_its_backends() {
         let since = backend.as_object_mut().expect("an object").remove("since").expect("since");
         assert!(since.as_str().is_some_and(|since| since.ends_with('Z') && since.len() == 24), "{since}");
     }
-    let none = json!({ "pass": 0, "fail_connect": 0, "fail_timeout": 0, "fail_status": 0, "fail_body": 0,
+    let none = json!({ "pass": 0, "drain": 0, "fail_connect": 0, "fail_timeout": 0, "fail_status": 0, "fail_body": 0,
         "fail_protocol": 0 });
     let mut one = none.clone();
     one["fail_connect"] = 1.into();

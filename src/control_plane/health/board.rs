@@ -7,8 +7,10 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use tokio::time::Instant;
+
 use crate::telemetry::{BackendState, CheckResult, Label, TransitionCause};
-use crate::upstream::{Observed, Transition, WhenNoneAvailable};
+use crate::upstream::{Backend, Event, Observed, Transition, Upstream, WhenNoneAvailable};
 
 /// How many transitions are remembered; older ones are forgotten.
 const REMEMBERED: usize = 256;
@@ -75,6 +77,14 @@ impl Board {
             transitions.pop_front();
         }
         transitions.push_back(transition);
+    }
+
+    /// Tells an upstream what was learned about one of its backends, and announces what changes by it. `words` say what is
+    /// known.
+    pub fn observe(&self, upstream: &Upstream, backend: &Backend, event: Event, words: &str) {
+        if let Some(observed) = upstream.observe(backend, event, Instant::now()) {
+            self.announce(&upstream.name, &backend.name, observed, words);
+        }
     }
 
     /// Remembers a transition that has just happened, and writes it to the program's log. `words` say what is known.

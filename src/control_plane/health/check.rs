@@ -88,7 +88,7 @@ pub(super) fn in_words(error: &io::Error) -> String {
 }
 
 /// A span of time as the configuration would say it.
-struct Span(Duration);
+pub(super) struct Span(pub(super) Duration);
 
 impl std::fmt::Display for Span {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

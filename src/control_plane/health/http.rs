@@ -78,6 +78,10 @@ fn request(address: SocketAddr, check: &HttpCheck) -> Result<Request<Empty<Bytes
 async fn judge(response: Response<Incoming>, check: &HttpCheck) -> Outcome {
     let status = response.status().as_u16();
     if !check.statuses.iter().any(|range| range.contains(&status)) {
+        // A server that fails does not say for how long; one that is about to stop does (RFC 9110 section 15.6.4).
+        if status == 503 && response.headers().contains_key(header::RETRY_AFTER) {
+            return Outcome::new(CheckResult::Drain, "status 503 with Retry-After: it wants to drain");
+        }
         let words = format!("status {status}, expected {}", listed(&check.statuses));
         return Outcome::new(CheckResult::FailStatus, words);
     }

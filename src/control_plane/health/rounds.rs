@@ -3,28 +3,19 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep_until};
 
 use super::check::{CheckOne, Outcome};
+use super::duties::Assigned;
 use super::{Board, CheckSettings, LastResult, pace};
 use crate::telemetry::{BackendState, CheckResult};
-use crate::upstream::{Backend, Event, Upstream};
-
-/// Whom the task tells, and how it checks: what a reload changes while the task goes on.
-#[derive(Debug)]
-pub(super) struct Assignment {
-    /// The upstream in force, which learns the results.
-    pub(super) upstream: Arc<Upstream>,
-    /// How the backend is checked.
-    pub(super) settings: CheckSettings,
-}
+use crate::upstream::{Backend, DrainSource, Event};
 
 /// The task, and what it works with.
 pub(super) struct Rounds {
     backend: Arc<Backend>,
-    /// None when there is nothing to do any more.
-    assignment: watch::Receiver<Option<Assignment>>,
+    assignment: Assigned<CheckSettings>,
     check_one: CheckOne,
     places: Arc<Semaphore>,
     board: Arc<Board>,
@@ -42,7 +33,7 @@ struct Begun {
 impl Rounds {
     pub(super) fn new(
         backend: Arc<Backend>,
-        assignment: watch::Receiver<Option<Assignment>>,
+        assignment: Assigned<CheckSettings>,
         check_one: CheckOne,
         places: Arc<Semaphore>,
         board: Arc<Board>,
@@ -65,7 +56,8 @@ impl Rounds {
             };
             let began = last.as_ref().map_or(due, |begun| begun.at);
             let Some(in_doubt) = self.tell(&outcome, began.elapsed()) else { return };
-            due = began + pace::until_next(&settings, in_doubt, self.rng.f64() * 2.0 - 1.0);
+            due = began
+                + pace::until_next(settings.interval, settings.jitter, in_doubt, self.rng.f64() * 2.0 - 1.0);
         }
     }
 
@@ -115,17 +107,16 @@ impl Rounds {
         let words = outcome.words.as_str();
         let last = LastResult { result, words: words.into(), at: SystemTime::now(), took };
         self.board.set_result(&upstream.name, &backend.name, last);
-        let (now, passed) = (Instant::now(), result == CheckResult::Pass);
-        let event = if passed { Event::CheckPassed } else { Event::CheckFailed };
-        if let Some(observed) = upstream.observe(backend, event, now) {
-            self.board.announce(&upstream.name, &backend.name, observed, words);
-        }
-        for (at, observed) in upstream.tick(now) {
-            self.board.announce(&upstream.name, &upstream.backends[at].name, observed, "slow start is over");
-        }
+        let passed = result == CheckResult::Pass;
+        let event = match result {
+            CheckResult::Pass => Event::CheckPassed,
+            CheckResult::Drain => Event::Drain(DrainSource::Check),
+            _ => Event::CheckFailed,
+        };
+        self.board.observe(upstream, backend, event, words);
         Some(match backend.availability().state() {
             BackendState::Down => passed,
-            BackendState::Up | BackendState::SlowStart => !passed || backend.is_suspect(now),
+            BackendState::Up | BackendState::SlowStart => !passed || backend.is_suspect(Instant::now()),
             BackendState::Draining | BackendState::Ejected => false,
         })
     }
@@ -133,5 +124,5 @@ impl Rounds {
 
 /// Returns the soonest moment for another check.
 fn soonest(last: Option<&Begun>) -> Instant {
-    last.map_or_else(Instant::now, |last| last.at + pace::soonest(&last.settings))
+    last.map_or_else(Instant::now, |last| last.at + pace::soonest(last.settings.interval))
 }

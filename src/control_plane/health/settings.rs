@@ -1,9 +1,9 @@
-//! What the checks of a backend do and when, without what the configuration allows to leave out.
+//! What the checks of a backend, and the questions to its agent, do and when, without what the configuration allows to leave out.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use crate::control_plane::config::upstream::health::{HealthCheck, HealthConfig};
+use crate::control_plane::config::upstream::health::{AgentConfig, HealthCheck, HealthConfig};
 
 /// How a backend is checked. How many results change a verdict is the model's to know.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,6 +40,28 @@ pub struct HttpCheck {
     pub statuses: Box<[RangeInclusive<u16>]>,
     /// A text that the first 64 KiB of the body must contain. None looks at no body.
     pub body_contains: Option<Box<str>>,
+}
+
+/// How the agents beside backends are asked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AgentSettings {
+    /// The agent's port, on the host of the backend.
+    pub port: u16,
+    /// From the begin of one question to the begin of the next.
+    pub interval: Duration,
+    /// How long a question may take, connecting included.
+    pub timeout: Duration,
+    /// By which share an interval varies at random, in both directions; 0 to 1.
+    pub jitter: f64,
+}
+
+impl AgentSettings {
+    /// Takes over what a configuration says. None when it names no agent.
+    #[must_use]
+    pub fn of(config: &HealthConfig) -> Option<Self> {
+        let AgentConfig { port, interval, timeout } = *config.agent.as_ref()?;
+        Some(Self { port, interval, timeout, jitter: config.jitter.get() })
+    }
 }
 
 impl CheckSettings {

@@ -1,11 +1,12 @@
 //! What the checks of a whole configuration promise, in paused time, with scripted results.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::check::Outcome;
 use super::*;
@@ -32,6 +33,7 @@ struct Script {
     failing: Mutex<HashSet<SocketAddr>>,
     hanging: Mutex<HashSet<SocketAddr>>,
     impossible: Mutex<HashSet<SocketAddr>>,
+    draining: Mutex<HashSet<SocketAddr>>,
 }
 
 impl Script {
@@ -42,6 +44,9 @@ impl Script {
         }
         if is_in(&self.impossible) {
             return Outcome { result: None, words: "too many open files".to_owned() };
+        }
+        if is_in(&self.draining) {
+            return Outcome::new(CheckResult::Drain, "status 503 with Retry-After");
         }
         match is_in(&self.failing) {
             true => Outcome::new(CheckResult::FailConnect, "connection refused"),
@@ -90,7 +95,7 @@ impl Stage {
                 script.play(address).await
             })
         });
-        let checks = Checks::with(Arc::clone(&board), check_one);
+        let checks = Checks::with(Arc::clone(&board), check_one, agent::nobody());
         Self { telemetry, upstream, board, checks, script, begun }
     }
 
@@ -104,7 +109,7 @@ impl Stage {
     }
 
     fn apply(&mut self, checks: Option<CheckSettings>) {
-        self.checks.apply(&[Watched { upstream: Arc::clone(&self.upstream), checks }]);
+        self.checks.apply(&[Watched { upstream: Arc::clone(&self.upstream), checks, agents: None }]);
     }
 
     /// Puts another configuration into force.
@@ -376,6 +381,42 @@ async fn a_check_that_we_could_not_make_teaches_nothing() {
     assert!(stage.is_up(0));
     assert_eq!(stage.upstream.backends[0].series.checks.sum(), 0);
     assert!(!stage.upstream.backends[0].availability().is_checked());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_check_that_asks_to_drain_is_no_failure_and_the_next_that_passes_ends_it() {
+    let mut stage = Stage::with(2);
+    stage.apply(Some(checks()));
+    stage.next().await;
+    stage.script.draining.lock().expect("no panic").insert(address(1));
+    sleep(INTERVAL * 5).await;
+    let drained = stage.upstream.backends[0].availability();
+    assert_eq!(drained.state(), BackendState::Draining);
+    assert!(stage.count(CheckResult::Drain) >= 4, "it goes on being checked");
+    assert_eq!(stage.upstream.fleet().len(), 1);
+    stage.script.draining.lock().expect("no panic").clear();
+    sleep(INTERVAL * 2).await;
+    assert!(stage.is_up(0), "one passed check is enough: it never failed");
+    let told = stage.board.transitions();
+    let [drained, back] = &*told else { panic!("two transitions, not {told:?}") };
+    assert_eq!((drained.to, drained.cause), (BackendState::Draining, TransitionCause::Check));
+    assert_eq!((back.from, back.cause), (BackendState::Draining, TransitionCause::Check));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_backend_that_ends_after_it_drained_is_down_like_any_other() {
+    let mut stage = Stage::with(1);
+    stage.apply(Some(checks()));
+    stage.next().await;
+    stage.script.draining.lock().expect("no panic").insert(address(1));
+    sleep(INTERVAL * 2).await;
+    stage.script.draining.lock().expect("no panic").clear();
+    stage.fails(1, true);
+    sleep(INTERVAL * 3).await;
+    assert_eq!(stage.upstream.backends[0].availability().state(), BackendState::Down);
+    stage.fails(1, false);
+    sleep(INTERVAL * 5).await;
+    assert!(stage.is_up(0));
 }
 
 #[tokio::test(start_paused = true)]

@@ -104,6 +104,20 @@ async fn another_status_fails_and_says_what_was_expected() {
 }
 
 #[tokio::test]
+async fn a_503_that_says_for_how_long_asks_to_drain_unless_it_is_expected() {
+    let drains = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\n\r\n";
+    let outcome = Script::answering(drains).checked().await;
+    assert_outcome(&outcome, CheckResult::Drain, "status 503 with Retry-After: it wants to drain");
+    let fails = Script::answering("HTTP/1.1 503 Service Unavailable\r\n\r\n").checked().await;
+    assert_eq!(fails.result, Some(CheckResult::FailStatus));
+    let other = Script::answering("HTTP/1.1 500 Oops\r\nRetry-After: 5\r\n\r\n").checked().await;
+    assert_eq!(other.result, Some(CheckResult::FailStatus));
+    let expected = HttpCheck { statuses: [200..=599].into(), ..http(None) };
+    let outcome = Script::answering(drains).checked_for(expected, PATIENCE).await;
+    assert_outcome(&outcome, CheckResult::Pass, "status 503");
+}
+
+#[tokio::test]
 async fn the_request_is_what_was_configured() {
     let (address, request) = Script::answering("HTTP/1.1 200 OK\r\n\r\n").play().await;
     check_once(address, &settings(CheckKind::Http(http(None)), PATIENCE)).await;
