@@ -211,6 +211,12 @@ impl Availability {
         self.drained.contains(source)
     }
 
+    /// Tells whether anybody drains the backend, also while a stronger state is shown.
+    #[must_use]
+    pub fn is_drained(&self) -> bool {
+        !self.drained.is_empty()
+    }
+
     /// Tells whether the backend is on its slow-start ramp.
     #[must_use]
     pub fn is_ramping(&self) -> bool {

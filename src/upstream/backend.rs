@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::availability::Availability;
+use super::drain::DrainDeadline;
 use super::identity::BackendId;
 use super::latency::PeakLatency;
 use super::signs::{Signs, Suspicion};
@@ -42,6 +43,7 @@ pub struct Backend {
     pub(super) signs: Padded<Signs>,
     suspected: Notify,
     alarm: AtomicU32,
+    pub(super) drain: DrainDeadline,
     epoch: Instant,
     availability: Mutex<Availability>,
 }
@@ -68,6 +70,7 @@ impl Backend {
             signs: Padded::default(),
             suspected: Notify::new(),
             alarm: AtomicU32::new(0),
+            drain: DrainDeadline::default(),
             epoch: now,
             availability: Mutex::new(availability),
         }

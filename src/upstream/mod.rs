@@ -25,6 +25,7 @@ mod availability;
 mod backend;
 pub mod balance;
 mod budget;
+mod drain;
 mod exchange;
 mod fleet;
 mod identity;

@@ -53,6 +53,10 @@ impl Upstream {
         if let Some(transition) = transition {
             record(backend, transition);
         }
+        let is_drained = backend.availability().is_drained();
+        if is_drained != before.is_drained() {
+            backend.set_drain_deadline(is_drained.then(|| now + self.drain_timeout));
+        }
         // Also without a transition of our own: around a reload, another upstream may have seen it.
         if stood != standing(backend, now) || self.is_out_of_date(backend, now) {
             self.publish_now(now);

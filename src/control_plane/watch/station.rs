@@ -71,6 +71,7 @@ impl Station {
         self.judge(now);
         self.readmit(now);
         if now.duration_since(self.refreshed) >= REFRESH {
+            self.end_drains(now);
             self.refresh(now);
         }
         if now.duration_since(self.period) >= PERIOD {
@@ -146,6 +147,21 @@ impl Station {
         for (at, backend) in self.upstream.backends.iter().enumerate() {
             if backend.availability().is_readmission_due(now) {
                 self.probes.send(at, backend, now);
+            }
+        }
+    }
+
+    /// Gives up what is left on backends whose time to drain is over. Their alarm is seen like any other.
+    fn end_drains(&self, now: Instant) {
+        for backend in self.upstream.end_drains(now) {
+            let (upstream, name, in_flight) = (&*self.upstream.name, &*backend.name, backend.in_flight());
+            if in_flight > 0 {
+                tracing::warn!(
+                    upstream,
+                    backend = name,
+                    in_flight,
+                    "drain deadline passed: giving up what is left"
+                );
             }
         }
     }

@@ -184,3 +184,37 @@ fn a_reload_keeps_the_budget_and_the_ejections() {
     traffic.upstream.refill_budget(100, SECOND);
     assert_eq!(traffic.upstream.budget.left(), 30);
 }
+
+#[test]
+fn a_drain_has_a_deadline_that_passes_once() {
+    let mut traffic = Traffic::to(UpstreamSettings { drain_timeout: SECOND * 30, ..ramping(2, 0.5) });
+    let ended = |traffic: &Traffic| traffic.upstream.end_drains(traffic.now).count();
+    let backend = Arc::clone(&traffic.upstream.backends[0]);
+    assert_eq!((backend.drain_deadline(), ended(&traffic)), (None, 0));
+    let deadline = traffic.now + SECOND * 30;
+    traffic.observed(0, Event::Drain(DrainSource::Operator));
+    assert_eq!(backend.drain_deadline(), Some(deadline));
+    traffic.now += SECOND * 10;
+    traffic.observed(0, Event::Drain(DrainSource::Agent));
+    traffic.observed(0, Event::CheckFailed);
+    traffic.reload(ramping(2, 0.5));
+    assert_eq!(backend.drain_deadline(), Some(deadline), "the first drain counts, whatever comes after it");
+    assert_eq!(ended(&traffic), 0);
+    traffic.now = deadline;
+    let (alarm, drains) = (backend.alarm(), backend.drains_ended());
+    assert_eq!([ended(&traffic), ended(&traffic)], [1, 0]);
+    assert_eq!((backend.alarm(), backend.drains_ended()), (alarm + 1, drains + 1));
+    assert_eq!(backend.drain_deadline(), None);
+}
+
+#[test]
+fn a_drain_that_is_taken_back_in_time_gives_nothing_up() {
+    let mut traffic = Traffic::to(UpstreamSettings { drain_timeout: SECOND, ..ramping(2, 0.5) });
+    traffic.observed(0, Event::Drain(DrainSource::Check));
+    traffic.observed(0, Event::CheckPassed);
+    traffic.now += SECOND * 2;
+    assert_eq!(traffic.upstream.end_drains(traffic.now).count(), 0);
+    traffic.observed(0, Event::Drain(DrainSource::Check));
+    let deadline = traffic.upstream.backends[0].drain_deadline().expect("it drains again");
+    assert_eq!(deadline, traffic.now + SECOND, "with its whole time");
+}
