@@ -1,6 +1,8 @@
 //! The command line: one file per command.
 
+mod ask;
 mod check;
+mod ctl;
 mod demo;
 mod run;
 
@@ -22,6 +24,8 @@ enum Command {
     Run(run::Arguments),
     /// Say whether a configuration is valid, and where it sends a request.
     Check(check::Arguments),
+    /// Drain a backend of a running balancer, or make it ready again.
+    Ctl(ctl::Arguments),
     /// Show traffic moving: three backends, the balancer and steady load, all on this machine.
     Demo(demo::Arguments),
     /// Play the role of one of the demo's processes.
@@ -34,6 +38,7 @@ pub fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Run(arguments) => run::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Ctl(arguments) => ctl::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::DemoProcess(process) => demo::run_process(process),
     }

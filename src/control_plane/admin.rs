@@ -1,14 +1,16 @@
 //! The admin interface: what the process says about itself over HTTP, to people, to Prometheus and to whoever starts it.
 //!
 //! Apart from traffic in every respect: its own port, its own runtime, its own HTTP implementation. A flood of requests
-//! through the balancer cannot hide it, and nothing asked here can slow a request down. It reads what is published and
-//! changes nothing.
+//! through the balancer cannot hide it, and nothing asked here can slow a request down. It reads what is published, and
+//! changes nothing but who takes new work.
 //!
 //! - `server`: connections, their limits and their end.
 //! - `status`: `/live` and `/ready`, `/metrics`, `/` and what is said to a wrong request.
 //! - `upstreams`: the JSON answers; `report`: the same for people, as plain text.
 //! - `why`: the latest exchanges, and what was decided about each.
+//! - `drain`: takes a backend out of service, and brings it back.
 
+mod drain;
 mod report;
 mod server;
 mod status;
@@ -22,7 +24,7 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::{self, Next};
 use axum::response::Response;
-use axum::routing::get;
+use axum::routing::{get, post};
 use tokio::sync::oneshot;
 
 pub use server::serve;
@@ -31,8 +33,9 @@ use crate::control_plane::health::Board;
 use crate::telemetry::{CodeClass, PastExchange, Telemetry};
 use crate::upstream::Upstream;
 
-/// What there is to ask for: the path and what it answers. Shown at `/` and to those who ask for something else.
-const ANSWERS: [(&str, &str); 9] = [
+/// What there is to ask for: the path, with its method unless it is GET, and what it answers. Shown at `/` and to those who
+/// ask for something else.
+const ANSWERS: [(&str, &str); 11] = [
     ("/", "this page"),
     ("/live", "200 while the process lives"),
     ("/ready", "200 while it takes traffic, 503 before it serves and while it drains"),
@@ -40,6 +43,11 @@ const ANSWERS: [(&str, &str); 9] = [
     ("/check", "backends and their states, as plain text"),
     ("/api/v1/upstreams", "upstreams with their backends and all that is known of them, as JSON"),
     ("/api/v1/upstreams/{name}", "one upstream, as JSON"),
+    (
+        "POST /api/v1/upstreams/{name}/backends/{backend}/drain",
+        "the backend finishes what it has, and gets no more",
+    ),
+    ("POST /api/v1/upstreams/{name}/backends/{backend}/ready", "the backend takes new work again"),
     ("/api/v1/transitions", "the latest changes of backends' states, as JSON"),
     ("/api/v1/why", "the latest exchanges: where each went, why, and how that ended, as JSON"),
 ];
@@ -79,6 +87,8 @@ pub fn router(state: AdminState) -> Router {
         .route("/check", get(report::check))
         .route("/api/v1/upstreams", get(upstreams::all))
         .route("/api/v1/upstreams/{name}", get(upstreams::one))
+        .route("/api/v1/upstreams/{name}/backends/{backend}/drain", post(drain::drain))
+        .route("/api/v1/upstreams/{name}/backends/{backend}/ready", post(drain::ready))
         .route("/api/v1/transitions", get(upstreams::transitions))
         .route("/api/v1/why", get(why::why))
         .fallback(status::not_found)

@@ -39,6 +39,7 @@ mod access_log;
 mod admin;
 mod command_line;
 mod drain;
+mod drain_backend;
 mod reload;
 mod reload_listeners;
 mod start;

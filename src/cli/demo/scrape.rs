@@ -3,21 +3,15 @@
 //! It stands apart because the demo sees the balancer only from outside, through what every user can see too.
 
 use anyhow::Context as _;
-use bytes::Bytes;
-use http_body_util::{BodyExt as _, Empty, Limited};
-use hyper::client::conn::http1;
-use hyper::{Request, StatusCode};
-use hyper_util::rt::TokioIo;
+use hyper::{Method, StatusCode};
 use std::net::SocketAddr;
 use std::time::Duration;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
+
+use crate::cli::ask::ask;
 
 /// How long one read of a page may take.
 const TIMEOUT: Duration = Duration::from_millis(500);
-
-/// The most bytes of a page that are read.
-const PAGE_MAX: usize = 4 * 1024 * 1024;
 
 /// Reads the page `path` of `address`.
 ///
@@ -29,25 +23,9 @@ pub(super) async fn page(address: SocketAddr, path: &str) -> anyhow::Result<Stri
 }
 
 async fn fetch(address: SocketAddr, path: &str) -> anyhow::Result<String> {
-    let stream = TcpStream::connect(address).await?;
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    let request = Request::get(path).header("host", address.to_string()).body(Empty::<Bytes>::new())?;
-    let exchange = async {
-        let response = sender.send_request(request).await?;
-        let status = response.status();
-        anyhow::ensure!(status == StatusCode::OK, "http://{address}{path} answers {status}");
-        let body = Limited::new(response.into_body(), PAGE_MAX)
-            .collect()
-            .await
-            .map_err(anyhow::Error::from_boxed)?;
-        Ok(String::from_utf8(body.to_bytes().into())?)
-    };
-    tokio::pin!(exchange);
-    tokio::select! {
-        page = &mut exchange => page,
-        // The connection may end before its last bytes are read.
-        _ = connection => exchange.await,
-    }
+    let (status, text) = ask(address, Method::GET, path).await?;
+    anyhow::ensure!(status == StatusCode::OK, "http://{address}{path} answers {status}");
+    Ok(text)
 }
 
 /// The sum of the series called `name` whose labels contain each of `labels`, given as `name="value"`. None when there

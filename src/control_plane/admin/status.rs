@@ -58,7 +58,11 @@ pub(super) async fn not_found(uri: Uri) -> Response {
 
 /// Says that a path cannot be asked this way; the router adds `Allow`.
 pub(super) async fn method_not_allowed(request: Request) -> Response {
-    complain(StatusCode::METHOD_NOT_ALLOWED, request.uri(), "this path only answers GET and HEAD")
+    complain(
+        StatusCode::METHOD_NOT_ALLOWED,
+        request.uri(),
+        "this path does not answer this method, see `Allow`",
+    )
 }
 
 /// Answers a wrong request in the form that its path promises: JSON below `/api/`, plain text elsewhere. Repeats

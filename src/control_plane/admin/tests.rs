@@ -18,7 +18,7 @@ use super::server::{LIMITS, Limits, serve_within};
 use super::*;
 use crate::control_plane::health::{LastResult, PastTransition};
 use crate::telemetry::{BackendState, CheckResult, Label, TransitionCause, WorkerId};
-use crate::upstream::{BackendSettings, Event, Sign, Thresholds, UpstreamSettings};
+use crate::upstream::{BackendSettings, DrainSource, Event, Sign, Thresholds, UpstreamSettings};
 
 /// How long anything here may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -152,14 +152,14 @@ async fn an_upstream_is_told_with_all_that_is_known_of_its_backends() {
     one["fail_connect"] = 1.into();
     let down = json!({
         "name": "backend-1", "address": "127.0.0.1:5001", "state": "down",
-        "weight": 1, "effective_weight": 0.0, "share": 0.0, "in_flight": 0, "suspect": false, "requests_total": 0,
+        "weight": 1, "effective_weight": 0.0, "share": 0.0, "in_flight": 0, "suspect": false, "drained_by": [], "requests_total": 0,
         "last_check": { "result": "fail_connect", "words": "connection refused", "at": "1970-01-01T00:00:00.000Z",
             "duration_seconds": 0.00025 },
         "checks": one,
     });
     let up = json!({
         "name": "backend-2", "address": "127.0.0.1:5002", "state": "up",
-        "weight": 2, "effective_weight": 2.0, "share": 1.0, "in_flight": 1, "suspect": false, "requests_total": 2,
+        "weight": 2, "effective_weight": 2.0, "share": 1.0, "in_flight": 1, "suspect": false, "drained_by": [], "requests_total": 2,
         "last_check": null, "checks": none,
     });
     let expected = json!({ "name": "app", "balance": "round_robin", "configured": 2, "available": 1,
@@ -243,7 +243,9 @@ async fn everything_on_the_list_is_there() {
     let index = admin.get("/").await.body;
     for (path, _) in ANSWERS {
         assert!(index.contains(path), "{path} on the page");
-        let answer = admin.get(&path.replace("{name}", "app")).await;
+        let (method, path) = path.split_once(' ').unwrap_or(("GET", path));
+        let path = path.replace("{name}", "app").replace("{backend}", "backend-1");
+        let answer = admin.ask(method, &path).await;
         assert_eq!(answer.status, StatusCode::OK, "{path}");
     }
 }
@@ -255,6 +257,72 @@ async fn a_wrong_method_is_told_the_right_ones() {
         let answer = admin.ask(method, "/api/v1/upstreams").await;
         assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED, "{method}");
         assert_eq!(answer.headers["allow"], "GET,HEAD", "{method}");
+    }
+}
+
+#[tokio::test]
+async fn an_operator_drains_a_backend_and_brings_it_back() {
+    let admin = Admin::start().await;
+    let path = |verb: &str| format!("/api/v1/upstreams/app/backends/backend-1/{verb}");
+    let _in_flight = admin.upstream.begin_exchange(&admin.upstream.backends[0]);
+    for _ in 0..2 {
+        let answer = admin.ask("POST", &path("drain")).await;
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
+        let told: Value = serde_json::from_str(&answer.body).expect("JSON");
+        let draining = json!({ "upstream": "app", "backend": "backend-1", "state": "draining", "in_flight": 1,
+            "drained_by": ["operator"] });
+        assert_eq!(told, draining);
+    }
+    assert_eq!(
+        admin.get_json("/api/v1/upstreams/app").await["backends"][0]["drained_by"],
+        json!(["operator"])
+    );
+    admin.upstream.observe(&admin.upstream.backends[0], Event::Drain(DrainSource::Agent), Instant::now());
+    let told: Value = serde_json::from_str(&admin.ask("POST", &path("ready")).await.body).expect("JSON");
+    assert_eq!((&told["state"], &told["drained_by"]), (&"draining".into(), &json!(["agent"])));
+    admin.upstream.observe(&admin.upstream.backends[0], Event::Ready(DrainSource::Agent), Instant::now());
+    let told: Value = serde_json::from_str(&admin.ask("POST", &path("ready")).await.body).expect("JSON");
+    assert_eq!(told["drained_by"], json!([]));
+    assert_ne!(told["state"], "draining");
+    let transitions = admin.get_json("/api/v1/transitions").await;
+    let transitions = transitions["transitions"].as_array().expect("a list");
+    assert_eq!(transitions.len(), 1, "a second call changes nothing: {transitions:?}");
+    assert_eq!((&transitions[0]["to"], &transitions[0]["cause"]), (&"draining".into(), &"operator".into()));
+}
+
+#[tokio::test]
+async fn who_cannot_be_drained_is_told_who_can() {
+    let admin = Admin::start().await;
+    for (path, names) in [
+        ("/api/v1/upstreams/ap/backends/backend-1/drain", "app"),
+        ("/api/v1/upstreams/app/backends/backend-3/drain", "backend-1, backend-2"),
+        ("/api/v1/upstreams/app/backends/backend-3/ready", "backend-1, backend-2"),
+    ] {
+        let answer = admin.ask("POST", path).await;
+        assert_eq!(answer.status, StatusCode::NOT_FOUND);
+        assert!(answer.body.contains(names), "{names} in {}", answer.body);
+    }
+    let answer = admin.get("/api/v1/upstreams/app/backends/backend-1/drain").await;
+    assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED);
+    assert_eq!(answer.headers["allow"], "POST");
+}
+
+#[tokio::test]
+async fn a_page_of_another_site_cannot_drain_a_backend() {
+    let admin = Admin::start().await;
+    let own = format!("http://{}", admin.address);
+    for (origin, status) in [("https://example.org", 403), ("null", 403), (&own, 200)] {
+        let mut client = TcpStream::connect(admin.address).await.expect("a connection");
+        let request = format!(
+            "POST /api/v1/upstreams/app/backends/backend-1/drain HTTP/1.1\r\nhost: {}\r\norigin: {origin}\r\n\
+             connection: close\r\ncontent-length: 0\r\n\r\n",
+            admin.address
+        );
+        client.write_all(request.as_bytes()).await.expect("the request is sent");
+        let mut answer = String::new();
+        timeout(PATIENCE, client.read_to_string(&mut answer)).await.expect("in time").expect("text");
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{origin}: {answer}");
+        assert_eq!(admin.upstream.backends[0].availability().is_available(), status == 403, "{origin}");
     }
 }
 

@@ -14,6 +14,7 @@ use serde_json::{Map, Value};
 use tokio::time::Instant;
 
 use super::AdminState;
+use super::drain::drained_by;
 use super::status::complain;
 use crate::control_plane::health::{Board, LastResult, PastTransition};
 use crate::telemetry::{CheckResult, Label, StatusTotal, rfc3339};
@@ -48,6 +49,7 @@ pub(super) async fn all(State(state): State<AdminState>) -> Json<UpstreamsView> 
 ///       "share": 0.0,
 ///       "in_flight": 0,
 ///       "suspect": false,
+///       "drained_by": [],
 ///       "requests_total": 1234,
 ///       "last_check": {
 ///         "result": "fail_connect",
@@ -63,6 +65,7 @@ pub(super) async fn all(State(state): State<AdminState>) -> Json<UpstreamsView> 
 ///
 /// - `state`: down, up, draining, slow_start or ejected.
 /// - `share`: the intended share of new work, 0 to 1; `fail_open` says that nobody is available and all are tried.
+/// - `drained_by`: who wants it to drain: operator, agent, check.
 /// - `requests_total`: final answers, as `plimsoll_requests_total` over all codes.
 /// - `last_check`: null before the first check and without checks.
 pub(super) async fn one(State(state): State<AdminState>, Path(name): Path<String>, uri: Uri) -> Response {
@@ -106,6 +109,7 @@ struct BackendView {
     share: f64,
     in_flight: u64,
     suspect: bool,
+    drained_by: Vec<&'static str>,
     requests_total: u64,
     last_check: Option<CheckView>,
     checks: Map<String, Value>,
@@ -196,6 +200,7 @@ impl BackendView {
             share: fleet.share(at),
             in_flight: backend.in_flight(),
             suspect: backend.is_suspect(now.instant),
+            drained_by: drained_by(backend),
             requests_total: requests.sum(),
             last_check: last.map(CheckView::of),
             checks: checks.map(|&result| (result.to_string(), series.checks.get(result).into())).collect(),

@@ -1,0 +1,193 @@
+//! `plimsoll ctl`: change what a running balancer does, through its admin interface.
+
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use hyper::Method;
+use serde::Deserialize;
+use tokio::time::{sleep, timeout};
+
+use super::ask::ask;
+use crate::control_plane::config::value::address::listen_address;
+use crate::control_plane::config::value::text::Name;
+
+/// How long the balancer may take to answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How often is asked whether a backend has finished what it had.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
+
+/// What to change.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  plimsoll ctl drain app/backend-1 --wait        returns when backend-1 may be stopped
+  plimsoll ctl ready app/backend-1
+  plimsoll ctl drain app/backend-1 --admin 127.0.0.1:9901")]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    change: Change,
+    /// The balancer's `admin.address`.
+    #[arg(long, global = true, value_name = "ADDRESS", default_value = "127.0.0.1:9900", value_parser = address)]
+    admin: SocketAddr,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Change {
+    /// Let a backend finish what it has, and give it nothing new.
+    Drain {
+        /// The backend, with its upstream.
+        #[arg(value_name = "UPSTREAM/BACKEND")]
+        backend: Place,
+        /// Wait until it has nothing left.
+        #[arg(long)]
+        wait: bool,
+    },
+    /// Give a backend new work again.
+    Ready {
+        /// The backend, with its upstream.
+        #[arg(value_name = "UPSTREAM/BACKEND")]
+        backend: Place,
+    },
+}
+
+/// A backend by its name and that of its upstream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Place {
+    upstream: Name,
+    backend: Name,
+}
+
+/// What the balancer says of a backend after a change.
+#[derive(Debug, Deserialize)]
+struct Told {
+    state: String,
+    in_flight: u64,
+    drained_by: Vec<String>,
+}
+
+/// What the balancer says when it refuses.
+#[derive(Debug, Deserialize)]
+struct Refused {
+    error: String,
+}
+
+/// Carries out a change. Exits with 0 when it is in force, else with 1 and the reason on standard error.
+pub(super) fn run(arguments: &Arguments) -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let done = runtime.context("cannot start the event loop").and_then(|runtime| {
+        let told = runtime.block_on(change(arguments))?;
+        writeln!(std::io::stdout(), "{told}").context("cannot write the result")
+    });
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Nobody is left to tell when standard error is closed.
+            let _ = writeln!(std::io::stderr().lock(), "{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn change(arguments: &Arguments) -> anyhow::Result<String> {
+    let (backend, verb, wait) = match &arguments.change {
+        Change::Drain { backend, wait } => (backend, "drain", *wait),
+        Change::Ready { backend } => (backend, "ready", false),
+    };
+    loop {
+        let told = post(arguments.admin, backend, verb).await?;
+        if !wait || told.in_flight == 0 {
+            return Ok(sentence(backend, verb, &told));
+        }
+        sleep(BETWEEN_LOOKS).await;
+    }
+}
+
+async fn post(admin: SocketAddr, Place { upstream, backend }: &Place, verb: &str) -> anyhow::Result<Told> {
+    let path = format!("/api/v1/upstreams/{upstream}/backends/{backend}/{verb}");
+    let answer = timeout(PATIENCE, ask(admin, Method::POST, &path)).await;
+    let (status, text) = answer.map_err(anyhow::Error::from).flatten().with_context(|| {
+        format!("no answer from the admin server at {admin}; is plimsoll running, and is its `admin.address` another? Name it by --admin")
+    })?;
+    if status.is_success() {
+        return serde_json::from_str(&text).context("this answer is not plimsoll's; look at --admin");
+    }
+    match serde_json::from_str::<Refused>(&text) {
+        Ok(Refused { error }) => anyhow::bail!("{upstream}/{backend}: {error}"),
+        Err(_) => anyhow::bail!("http://{admin}{path} answers {status}; is this plimsoll's admin server?"),
+    }
+}
+
+fn sentence(Place { upstream, backend }: &Place, verb: &str, told: &Told) -> String {
+    let Told { state, in_flight, drained_by } = told;
+    let mut text = format!("{upstream}/{backend} is {state}, {in_flight} in flight");
+    if verb == "ready" && !drained_by.is_empty() {
+        text += &format!("; still drained by {}", drained_by.join(" and "));
+    }
+    text
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    listen_address(text).map_err(|invalid| match invalid.hint {
+        Some(hint) => format!("{}: {hint}", invalid.message),
+        None => invalid.message,
+    })
+}
+
+impl std::str::FromStr for Place {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (upstream, backend) =
+            text.split_once('/').ok_or("write the upstream and the backend, as in app/backend-1")?;
+        let name = |text| Name::parse(text).map_err(|invalid| invalid.message);
+        Ok(Self { upstream: name(upstream)?, backend: name(backend)? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[derive(Debug, clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        arguments: Arguments,
+    }
+
+    fn parse(line: &str) -> Result<Arguments, String> {
+        let line = Line::try_parse_from(["ctl"].into_iter().chain(line.split(' ')));
+        line.map(|line| line.arguments).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_backend_is_named_with_its_upstream() {
+        let arguments = parse("drain app/backend-1 --admin :9901").expect("it is valid");
+        assert_eq!(arguments.admin, SocketAddr::from(([0, 0, 0, 0], 9901)));
+        let Change::Drain { backend, wait: false } = arguments.change else { panic!("{arguments:?}") };
+        assert_eq!((backend.upstream.as_str(), backend.backend.as_str()), ("app", "backend-1"));
+        for (line, said) in [
+            ("drain backend-1", "app/backend-1"),
+            ("ready app/", "is not a usable name"),
+            ("ready app/../x", "is not a usable name"),
+            ("drain app/backend-1 --admin nowhere", "has no port"),
+        ] {
+            let error = parse(line).expect_err(line);
+            assert!(error.contains(said), "{said} in {error}");
+        }
+    }
+
+    #[test]
+    fn who_else_drains_a_backend_is_said_when_it_should_be_ready() {
+        let backend = "app/backend-1".parse().expect("a backend");
+        let told = Told { state: "draining".into(), in_flight: 2, drained_by: vec!["agent".into()] };
+        let said = sentence(&backend, "ready", &told);
+        assert_eq!(said, "app/backend-1 is draining, 2 in flight; still drained by agent");
+        assert_eq!(sentence(&backend, "drain", &told), "app/backend-1 is draining, 2 in flight");
+    }
+}
