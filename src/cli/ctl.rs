@@ -93,17 +93,18 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
 }
 
 async fn change(arguments: &Arguments) -> anyhow::Result<String> {
-    let (backend, verb, wait) = match &arguments.change {
+    let (backend, verb, mut wait) = match &arguments.change {
         Change::Drain { backend, wait } => (backend, "drain", *wait),
         Change::Ready { backend } => (backend, "ready", false),
     };
-    loop {
-        let told = post(arguments.admin, backend, verb).await?;
-        if !wait || told.in_flight == 0 {
-            return Ok(sentence(backend, verb, &told));
-        }
+    let mut told = post(arguments.admin, backend, verb).await?;
+    while wait {
+        // Also before the first look: a worker may have picked the backend a moment ago, and not counted it yet.
         sleep(BETWEEN_LOOKS).await;
+        told = post(arguments.admin, backend, verb).await?;
+        wait = told.in_flight > 0;
     }
+    Ok(sentence(backend, verb, &told))
 }
 
 async fn post(admin: SocketAddr, Place { upstream, backend }: &Place, verb: &str) -> anyhow::Result<Told> {
