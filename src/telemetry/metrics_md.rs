@@ -24,9 +24,7 @@ What `/metrics` on the admin address exports. This page is written from `src/tel
 - A code without a series of its own is counted as its class (`4xx`). 499 stands for a client that left before its
   answer had started.
 - Label values are fixed words or names from the configuration, never text from the network.
-- Words for what the balancer does not do yet are fixed already and not counted: the states `draining`, `slow_start` and
-  `ejected`; the causes `traffic`, `outlier`, `readmission`, `ramp` and `operator`; the reasons `status`, `budget`,
-  `deadline` and `overloaded`.
+- The reason `deadline` is fixed already and not counted yet: an exchange has no deadline as a whole.
 ";
 
 /// Writes the page.

@@ -232,6 +232,12 @@ impl Availability {
         ramp * f64::from(self.agent_percent) / 100.0
     }
 
+    /// Returns the part of its weight that the agent beside the backend asks for, in percent.
+    #[must_use]
+    pub fn agent_percent(&self) -> u8 {
+        self.agent_percent
+    }
+
     /// Changes the rules, as a reload does, without a change of state.
     pub fn set_rules(&mut self, rules: AvailabilityRules) {
         self.rules = rules;
@@ -292,8 +298,9 @@ impl Availability {
         self.ramp = (!self.rules.slow_start.duration.is_zero()).then_some(now);
     }
 
-    /// Returns how far the ramp has got, 0 to 1. None when there is none.
-    fn ramp_progress(&self, now: Instant) -> Option<f64> {
+    /// Returns how far the slow start has got, 0 to 1. None when there is none.
+    #[must_use]
+    pub fn ramp_progress(&self, now: Instant) -> Option<f64> {
         let elapsed = now.saturating_duration_since(self.ramp?);
         let duration = self.rules.slow_start.duration;
         Some(if elapsed >= duration { 1.0 } else { elapsed.as_secs_f64() / duration.as_secs_f64() })

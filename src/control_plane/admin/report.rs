@@ -8,7 +8,8 @@ use std::fmt::Write as _;
 use axum::extract::State;
 
 use super::AdminState;
-use super::upstreams::{Now, available};
+use super::drain::drained_by;
+use super::upstreams::Now;
 use crate::control_plane::health::{Board, LastResult};
 use crate::telemetry::{BackendState, rfc3339};
 use crate::upstream::{Backend, Upstream};
@@ -34,7 +35,7 @@ fn report(upstream: &Upstream, board: &Board, now: Now) -> String {
     let mut text = format!(
         "Upstream {}: {} of {} available, balance {}\n",
         upstream.name,
-        available(upstream),
+        upstream.available(),
         upstream.backends.len(),
         upstream.balancer().as_str()
     );
@@ -43,6 +44,10 @@ fn report(upstream: &Upstream, board: &Board, now: Now) -> String {
         let last = board.last_result(&upstream.name, &backend.name);
         // Writing to a String cannot fail.
         let _ = writeln!(text, "    {:<width$} {}", backend.address, line(backend, last, now));
+    }
+    let queued = upstream.series.queued.get();
+    if queued > 0 {
+        let _ = writeln!(text, "    {queued} waiting for a backend to have room");
     }
     if upstream.fleet().is_fail_open() {
         text.push_str("    nobody is available: all are tried\n");
@@ -68,5 +73,27 @@ fn line(backend: &Backend, last: Option<LastResult>, now: Now) -> String {
     if backend.is_suspect(now.instant) {
         text.push_str(", suspect");
     }
+    push_reasons(&mut text, backend, now);
     text
+}
+
+/// Says why a backend gets less than its share.
+fn push_reasons(text: &mut String, backend: &Backend, now: Now) {
+    let availability = backend.availability();
+    if let Some(ejection) = availability.ejection() {
+        let left = ejection.until.saturating_duration_since(now.instant).as_secs_f64();
+        let lately = availability.ejections_lately(now.instant);
+        let _ = write!(text, ", ejected for {left:.1}s more ({}, {lately} lately)", ejection.reason);
+    }
+    let drained_by = drained_by(backend);
+    if !drained_by.is_empty() {
+        let _ = write!(text, ", drained by {}, {} in flight", drained_by.join(" and "), backend.in_flight());
+    }
+    let share = availability.share(now.instant);
+    if availability.is_available() && share < 1.0 {
+        let _ = write!(text, ", at {:.0}% of its weight", share * 100.0);
+    }
+    if backend.is_full() {
+        let _ = write!(text, ", full with {} in flight", backend.in_flight());
+    }
 }

@@ -17,7 +17,7 @@ use tokio::time::{Instant, timeout};
 use super::server::{LIMITS, Limits, serve_within};
 use super::*;
 use crate::control_plane::health::{LastResult, PastTransition};
-use crate::telemetry::{BackendState, CheckResult, Label, TransitionCause, WorkerId};
+use crate::telemetry::{BackendState, CheckResult, EjectionReason, Label, TransitionCause, WorkerId};
 use crate::upstream::{BackendSettings, DrainSource, Event, Sign, Thresholds, UpstreamSettings};
 
 /// How long anything here may take.
@@ -86,6 +86,15 @@ impl Admin {
     }
 }
 
+/// The first backend, as the API shows it.
+async fn backend_view(admin: &Admin) -> Value {
+    admin.get_json("/api/v1/upstreams/app").await["backends"][0].take()
+}
+
+async fn upstreams_report(admin: &Admin) -> String {
+    admin.get("/check").await.body
+}
+
 fn settings() -> UpstreamSettings {
     let backends = (1..=2).map(|n| BackendSettings {
         name: format!("backend-{n}").into(),
@@ -142,28 +151,35 @@ async fn an_upstream_is_told_with_all_that_is_known_of_its_backends() {
 
     let mut answer = admin.get_json("/api/v1/upstreams/app").await;
     assert_eq!(answer, admin.get_json("/api/v1/upstreams").await["upstreams"][0]);
+    let is_time = |time: &Value| time.as_str().is_some_and(|time| time.ends_with('Z') && time.len() == 24);
     for backend in answer["backends"].as_array_mut().expect("backends") {
         let since = backend.as_object_mut().expect("an object").remove("since").expect("since");
-        assert!(since.as_str().is_some_and(|since| since.ends_with('Z') && since.len() == 24), "{since}");
+        assert!(is_time(&since), "{since}");
     }
+    let trouble_since = answer["backends"][0]["trouble_since"].take();
+    assert!(is_time(&trouble_since), "{trouble_since}");
     let none = json!({ "pass": 0, "drain": 0, "fail_connect": 0, "fail_timeout": 0, "fail_status": 0, "fail_body": 0,
         "fail_protocol": 0 });
     let mut one = none.clone();
     one["fail_connect"] = 1.into();
     let down = json!({
         "name": "backend-1", "address": "127.0.0.1:5001", "state": "down",
-        "weight": 1, "effective_weight": 0.0, "share": 0.0, "in_flight": 0, "suspect": false, "drained_by": [], "requests_total": 0,
+        "weight": 1, "effective_weight": 0.0, "share": 0.0, "in_flight": 0, "in_flight_limit": null,
+        "suspect": false, "trouble_since": null, "ejection": null, "ejections_lately": 0, "slow_start": null,
+        "agent_percent": 100, "drained_by": [], "requests_total": 0,
         "last_check": { "result": "fail_connect", "words": "connection refused", "at": "1970-01-01T00:00:00.000Z",
             "duration_seconds": 0.00025 },
         "checks": one,
     });
     let up = json!({
         "name": "backend-2", "address": "127.0.0.1:5002", "state": "up",
-        "weight": 2, "effective_weight": 2.0, "share": 1.0, "in_flight": 1, "suspect": false, "drained_by": [], "requests_total": 2,
+        "weight": 2, "effective_weight": 2.0, "share": 1.0, "in_flight": 1, "in_flight_limit": null,
+        "suspect": false, "trouble_since": null, "ejection": null, "ejections_lately": 0, "slow_start": null,
+        "agent_percent": 100, "drained_by": [], "requests_total": 2,
         "last_check": null, "checks": none,
     });
     let expected = json!({ "name": "app", "balance": "round_robin", "configured": 2, "available": 1,
-        "fail_open": false, "backends": [down, up] });
+        "fail_open": false, "retries_left": 100, "queued": 0, "backends": [down, up] });
     assert_eq!(answer, expected);
 }
 
@@ -175,6 +191,54 @@ async fn a_suspect_backend_is_shown_as_one() {
     assert_eq!(answer["backends"][0]["suspect"], false);
     assert_eq!(answer["backends"][1]["suspect"], true);
     assert!(admin.get("/check").await.body.contains(", suspect\n"));
+}
+
+#[tokio::test]
+async fn an_ejection_is_shown_with_its_reason_and_its_end_and_then_the_slow_start() {
+    let admin = Admin::start().await;
+    let backend = &admin.upstream.backends[0];
+    // Times in the future do not come closer while the test runs.
+    let later = Instant::now() + Duration::from_secs(3600);
+    admin
+        .upstream
+        .observe(backend, Event::Eject(EjectionReason::Stalled), later)
+        .expect("another one is left");
+    let told = backend_view(&admin).await;
+    assert_eq!((&told["state"], &told["ejections_lately"]), (&"ejected".into(), &1.into()));
+    assert_eq!(told["ejection"]["reason"], "stalled");
+    assert!(told["ejection"]["until"].as_str() > told["ejection"]["since"].as_str(), "{told}");
+    let report = upstreams_report(&admin).await;
+    assert!(
+        report.contains(", ejected for 3") && report.contains("s more (stalled, 1 lately)\n"),
+        "{report}"
+    );
+
+    let over = later + Duration::from_secs(1);
+    admin.upstream.observe(backend, Event::Readmit, over).expect("its time is over");
+    let told = backend_view(&admin).await;
+    assert_eq!((&told["state"], &told["ejection"]), (&"slow_start".into(), &Value::Null));
+    assert_eq!((&told["slow_start"], &told["effective_weight"]), (&0.0.into(), &0.1.into()));
+    assert!(upstreams_report(&admin).await.contains(", at 10% of its weight\n"));
+}
+
+#[tokio::test]
+async fn what_keeps_a_backend_from_its_share_is_in_the_report() {
+    let admin = Admin::start().await;
+    let [first, second] = &*admin.upstream.backends else { panic!("two backends") };
+    first.set_in_flight_limit(1);
+    let _in_flight = admin.upstream.begin_exchange(first).expect("there is room");
+    admin.upstream.observe(second, Event::Drain(DrainSource::Agent), Instant::now());
+    admin.upstream.series.queued.inc();
+    let report = upstreams_report(&admin).await;
+    for words in [
+        ", full with 1 in flight\n",
+        ", drained by agent, 0 in flight\n",
+        "    1 waiting for a backend to have room\n",
+    ] {
+        assert!(report.contains(words), "{words} in {report}");
+    }
+    let told = admin.get_json("/api/v1/upstreams/app").await;
+    assert_eq!((&told["queued"], &told["backends"][0]["in_flight_limit"]), (&1.into(), &1.into()));
 }
 
 #[tokio::test]

@@ -3,22 +3,23 @@
 //! Fields may be added; none is renamed or removed within `/api/v1`. Names are the words of the configuration and of
 //! the metrics' labels.
 
-use std::time::{Duration, SystemTime};
+mod backend;
+
+use std::time::SystemTime;
 
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
-use serde_json::{Map, Value};
 use tokio::time::Instant;
 
 use super::AdminState;
-use super::drain::drained_by;
 use super::status::complain;
-use crate::control_plane::health::{Board, LastResult, PastTransition};
-use crate::telemetry::{CheckResult, Label, StatusTotal, rfc3339};
-use crate::upstream::{Backend, Fleet, Upstream};
+use crate::control_plane::health::{Board, PastTransition};
+use crate::telemetry::{Label as _, rfc3339};
+use crate::upstream::Upstream;
+use backend::BackendView;
 
 /// Answers `GET /api/v1/upstreams`: `{"upstreams": […]}`, in file order, each as [`one`] shows it.
 pub(super) async fn all(State(state): State<AdminState>) -> Json<UpstreamsView> {
@@ -38,6 +39,8 @@ pub(super) async fn all(State(state): State<AdminState>) -> Json<UpstreamsView> 
 ///   "configured": 3,
 ///   "available": 2,
 ///   "fail_open": false,
+///   "retries_left": 100,
+///   "queued": 0,
 ///   "backends": [
 ///     {
 ///       "name": "backend-1",
@@ -48,7 +51,13 @@ pub(super) async fn all(State(state): State<AdminState>) -> Json<UpstreamsView> 
 ///       "effective_weight": 0.0,
 ///       "share": 0.0,
 ///       "in_flight": 0,
+///       "in_flight_limit": null,
 ///       "suspect": false,
+///       "trouble_since": "2026-11-21T09:51:00.125Z",
+///       "ejection": null,
+///       "ejections_lately": 0,
+///       "slow_start": null,
+///       "agent_percent": 100,
 ///       "drained_by": [],
 ///       "requests_total": 1234,
 ///       "last_check": {
@@ -65,6 +74,15 @@ pub(super) async fn all(State(state): State<AdminState>) -> Json<UpstreamsView> 
 ///
 /// - `state`: down, up, draining, slow_start or ejected.
 /// - `share`: the intended share of new work, 0 to 1; `fail_open` says that nobody is available and all are tried.
+/// - `retries_left`: what the retry budget allows now; `queued`: requests that wait because every backend is full.
+/// - `in_flight_limit`: null for any number.
+/// - `suspect`: others are preferred, because live traffic has just failed on it; `trouble_since`: the first sign of what
+///   goes wrong, null while all is well.
+/// - `ejection`: null, or why and since when it is out, and until when at least, as
+///   `{ "reason": "stalled", "since": "…", "until": "…" }`. The next one lasts twice as long for each of
+///   `ejections_lately`.
+/// - `slow_start`: how far its slow start has got, 0 to 1; null without one. `agent_percent`: the part of its weight that
+///   its agent asks for.
 /// - `drained_by`: who wants it to drain: operator, agent, check.
 /// - `requests_total`: final answers, as `plimsoll_requests_total` over all codes.
 /// - `last_check`: null before the first check and without checks.
@@ -95,32 +113,9 @@ struct UpstreamView {
     configured: usize,
     available: usize,
     fail_open: bool,
+    retries_left: u64,
+    queued: u64,
     backends: Vec<BackendView>,
-}
-
-#[derive(Debug, Serialize)]
-struct BackendView {
-    name: Box<str>,
-    address: String,
-    state: &'static str,
-    since: String,
-    weight: u32,
-    effective_weight: f64,
-    share: f64,
-    in_flight: u64,
-    suspect: bool,
-    drained_by: Vec<&'static str>,
-    requests_total: u64,
-    last_check: Option<CheckView>,
-    checks: Map<String, Value>,
-}
-
-#[derive(Debug, Serialize)]
-struct CheckView {
-    result: &'static str,
-    words: Box<str>,
-    at: String,
-    duration_seconds: f64,
 }
 
 #[derive(Debug, Serialize)]
@@ -151,10 +146,17 @@ impl Now {
         Self { instant: Instant::now(), time: SystemTime::now() }
     }
 
-    /// Returns when `then` was, to the millisecond.
+    /// Returns when `then` was or will be, to the millisecond.
     pub(super) fn time_of(self, then: Instant) -> SystemTime {
         let ago = self.instant.saturating_duration_since(then);
-        self.time.checked_sub(ago).unwrap_or(SystemTime::UNIX_EPOCH)
+        let ahead = then.saturating_duration_since(self.instant);
+        let time = self.time.checked_sub(ago).and_then(|time| time.checked_add(ahead));
+        time.unwrap_or(SystemTime::UNIX_EPOCH)
+    }
+
+    /// Returns the same as text.
+    pub(super) fn rfc3339(self, then: Instant) -> String {
+        rfc3339(self.time_of(then)).to_string()
     }
 }
 
@@ -166,8 +168,10 @@ impl UpstreamView {
             name: upstream.name.clone(),
             balance: upstream.balancer().as_str(),
             configured: upstream.backends.len(),
-            available: available(upstream),
+            available: upstream.available(),
             fail_open: fleet.is_fail_open(),
+            retries_left: upstream.budget.left(),
+            queued: u64::try_from(upstream.series.queued.get()).unwrap_or(0),
             backends: backends
                 .map(|(at, backend)| {
                     BackendView::of(
@@ -179,42 +183,6 @@ impl UpstreamView {
                     )
                 })
                 .collect(),
-        }
-    }
-}
-
-impl BackendView {
-    fn of(backend: &Backend, fleet: &Fleet, at: usize, last: Option<LastResult>, now: Now) -> Self {
-        let availability = backend.availability();
-        let series = &backend.series;
-        let mut requests = StatusTotal::default();
-        series.shards().iter().for_each(|shard| shard.requests.add_to(&mut requests));
-        let checks = CheckResult::ALL.iter();
-        Self {
-            name: backend.name.clone(),
-            address: backend.address.to_string(),
-            state: availability.state().as_str(),
-            since: rfc3339(now.time_of(availability.since())).to_string(),
-            weight: backend.weight(),
-            effective_weight: series.effective_weight.get(),
-            share: fleet.share(at),
-            in_flight: backend.in_flight(),
-            suspect: backend.is_suspect(now.instant),
-            drained_by: drained_by(backend),
-            requests_total: requests.sum(),
-            last_check: last.map(CheckView::of),
-            checks: checks.map(|&result| (result.to_string(), series.checks.get(result).into())).collect(),
-        }
-    }
-}
-
-impl CheckView {
-    fn of(last: LastResult) -> Self {
-        Self {
-            result: last.result.as_str(),
-            at: rfc3339(last.at).to_string(),
-            duration_seconds: seconds(last.took),
-            words: last.words,
         }
     }
 }
@@ -231,14 +199,4 @@ impl TransitionView {
             words: past.words,
         }
     }
-}
-
-/// Returns how many backends of the upstream may get work.
-pub(super) fn available(upstream: &Upstream) -> usize {
-    upstream.backends.iter().filter(|backend| backend.availability().is_available()).count()
-}
-
-/// Whole microseconds as seconds: what is beyond is noise.
-fn seconds(duration: Duration) -> f64 {
-    duration.as_micros() as f64 / 1e6
 }
