@@ -174,7 +174,6 @@ impl Station {
         let requests: u64 = self.seen.iter().map(Seen::attempts).sum();
         let elapsed = now.duration_since(self.refreshed);
         self.upstream.refill_budget(requests.saturating_sub(self.requests), elapsed);
-        self.upstream.series.budget_left.set(self.upstream.budget.left() as f64);
         self.requests = requests;
         self.refreshed = now;
     }
@@ -190,9 +189,6 @@ impl Station {
                 seen.limit.learn(Period { answers: waits.count(), wait: waits.mean(), in_flight });
                 backend.set_in_flight_limit(seen.limit.get());
             }
-            let limit = backend.in_flight_limit();
-            let shown = if limit == 0 { f64::INFINITY } else { f64::from(limit) };
-            backend.series.inflight_limit.set(shown);
         }
         if let Hedge::Quantile(quantile) = self.upstream.retries.hedge {
             self.upstream.set_overdue_after(self.judge.usual_wait(quantile));

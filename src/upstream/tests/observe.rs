@@ -186,6 +186,22 @@ fn a_reload_keeps_the_budget_and_the_ejections() {
 }
 
 #[test]
+fn what_is_left_of_the_budget_and_every_limit_are_shown() {
+    let traffic = Traffic::to(ramping(2, 0.5));
+    let Upstream { series, backends, .. } = &traffic.upstream;
+    assert_eq!(series.budget_left.get(), 100.0, "from the start");
+    while traffic.upstream.budget.take() {}
+    traffic.upstream.refill_budget(0, SECOND);
+    assert_eq!(series.budget_left.get(), 10.0);
+    let limit = || backends[0].series.inflight_limit.get();
+    assert_eq!(limit(), f64::INFINITY);
+    backends[0].set_in_flight_limit(7);
+    assert_eq!(limit(), 7.0);
+    backends[0].set_in_flight_limit(0);
+    assert_eq!(limit(), f64::INFINITY);
+}
+
+#[test]
 fn a_drain_has_a_deadline_that_passes_once() {
     let mut traffic = Traffic::to(UpstreamSettings { drain_timeout: SECOND * 30, ..ramping(2, 0.5) });
     let ended = |traffic: &Traffic| traffic.upstream.end_drains(traffic.now).count();
