@@ -93,27 +93,24 @@ impl Signs {
         Some(self.trouble_since.load(Relaxed)).filter(|&since| since != 0)
     }
 
-    /// An answer: all is well again, except that the beginning of the trouble is kept while the backend is out.
+    /// An answer: all is well again, except that the beginning of the trouble is kept while the backend is out. A wish
+    /// stays, or it would depend on who is faster, the control plane or the next request.
     pub(super) fn answered(&self, is_in_service: impl FnOnce() -> bool) {
         if self.troubled.load(Relaxed) {
             if is_in_service() {
-                self.clear();
-            } else {
-                self.failures.store(0, Relaxed);
-                self.errors.store(0, Relaxed);
-                self.suspect.store(0, Relaxed);
+                self.troubled.store(false, Relaxed);
+                self.trouble_since.store(0, Relaxed);
             }
+            self.failures.store(0, Relaxed);
+            self.errors.store(0, Relaxed);
+            self.suspect.store(0, Relaxed);
         }
     }
 
     /// Takes back everything.
     pub(super) fn clear(&self) {
-        self.troubled.store(false, Relaxed);
-        self.failures.store(0, Relaxed);
-        self.errors.store(0, Relaxed);
+        self.answered(|| true);
         self.wishes.store(0, Relaxed);
-        self.suspect.store(0, Relaxed);
-        self.trouble_since.store(0, Relaxed);
     }
 
     /// A check passed: it can be connected to. What began the trouble of a backend that is out is kept.

@@ -8,6 +8,7 @@ use crate::telemetry::{BackendState, NoneAvailable, PickReason, TransitionCause}
 
 mod history;
 mod observe;
+mod simulation;
 mod slow_start;
 
 const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);

@@ -99,6 +99,17 @@ fn enough_in_a_row_become_a_wish_that_is_taken_once() {
 }
 
 #[test]
+fn an_answer_ends_a_row_but_not_the_wish_that_it_has_become() {
+    let stage = Stage::new();
+    stage.notes(Sign::Broke, 5);
+    stage.note(Sign::Answered);
+    assert!(!stage.is_suspect());
+    assert!(stage.backend().take_wish().is_some());
+    stage.notes(Sign::Broke, 4);
+    assert!(stage.backend().take_wish().is_none());
+}
+
+#[test]
 fn failures_and_errors_are_two_rows() {
     let stage = Stage::new();
     for _ in 0..4 {
