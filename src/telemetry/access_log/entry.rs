@@ -47,8 +47,7 @@ pub struct Entry<'a> {
     pub version: &'a str,
     /// The status code of the answer; 499 when the client left before it had started.
     pub status: u16,
-    /// Why the exchange was refused or failed: a word from the labels `reason` or `outcome`, or
-    /// `interrupted` for one that was cut; `None` when all went well.
+    /// Why the exchange was refused or failed: a word from the labels `reason` or `outcome`; `None` when all went well.
     pub reason: Option<&'a str>,
     /// Attempts on backends; those on pooled connections that turned out to be closed are not counted.
     pub attempts: u32,
@@ -92,7 +91,7 @@ pub struct Timings {
     /// Parsing the head, finding the route and writing the head for the backend.
     #[serde(serialize_with = "as_optional_milliseconds")]
     pub route: Option<Duration>,
-    /// Waiting for limits to allow the request; not measured yet.
+    /// Waiting in the queue for a backend to have room; `None` for a request that did not wait.
     #[serde(serialize_with = "as_optional_milliseconds")]
     pub admission: Option<Duration>,
     /// Picking a backend; not measured by itself yet, a part of `connect`.
