@@ -31,6 +31,7 @@ enum Step {
     AgentPercent(usize, u8),
     Pass(Duration),
     Tick,
+    EndDrains,
     /// The backends that were tried already, as bits.
     Pick(u8),
     End,
@@ -132,6 +133,7 @@ impl World {
         match step {
             Step::Observe(who, event) => self.observe(who, event),
             Step::Tick => self.tick(),
+            Step::EndDrains => invariants::a_drain_ends_once_and_not_before_its_time(self),
             Step::Reload => self.reload(),
             Step::Pick(tried) => self.pick(tried),
             Step::Note(who, sign) => {
@@ -251,7 +253,8 @@ impl World {
             52..55 => Step::Wish(who),
             55..57 => Step::AgentPercent(who, self.rng.u8(..)),
             57..68 => Step::Pass(random_time(&mut self.rng)),
-            68..72 => Step::Tick,
+            68..71 => Step::Tick,
+            71 => Step::EndDrains,
             72..86 => Step::Pick(if self.rng.bool() { 0 } else { self.rng.u8(..) }),
             86..90 => Step::End,
             90..94 => Step::Retry,
@@ -338,6 +341,7 @@ fn random_settings(rng: &mut fastrand::Rng, seed: u64) -> UpstreamSettings {
             duration: Duration::from_millis([0, 500, 2_000, 30_000][rng.usize(..4)]),
             floor: [0.0, 0.1, 0.5, 1.0][rng.usize(..4)],
         },
+        drain_timeout: Duration::from_millis([0, 500, 30_000][rng.usize(..3)]),
         load_line: LoadLine { in_flight: limit, ..LoadLine::default() },
         ..UpstreamSettings::new(&format!("history-{seed}"), backends)
     }

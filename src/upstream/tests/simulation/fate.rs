@@ -117,6 +117,10 @@ impl Fate {
         self.drained.contains(&DrainSource::Operator)
     }
 
+    pub(super) fn is_drained(&self) -> bool {
+        !self.drained.is_empty()
+    }
+
     pub(super) fn rules(&self) -> &AvailabilityRules {
         &self.rules
     }

@@ -19,6 +19,7 @@ pub(super) fn at_every_step(world: &mut World) {
         suspicion_needs_a_recent_sign(backend, fate, world.now);
         assert!(fate.may_ramp || !backend.availability().is_ramping(), "nobody ramps who was never out");
         assert!(!backend.is_retired(), "who is configured is not retired");
+        assert!(backend.drain_deadline().is_none() || fate.is_drained(), "only a drain has a deadline");
     }
     the_share_grows_evenly(world);
     the_fleet_is_who_is_available(world);
@@ -199,6 +200,20 @@ pub(super) fn a_tick_ends_ramps_and_nothing_else(
             );
         }
     }
+}
+
+/// A drain ends when its time is over, once, and with an alarm to those who wait.
+pub(super) fn a_drain_ends_once_and_not_before_its_time(world: &World) {
+    let seen = |backend: &Arc<Backend>| (backend.drain_deadline(), backend.drains_ended(), backend.alarm());
+    let before: Vec<_> = world.upstream.backends.iter().map(seen).collect();
+    let ended: Vec<_> = world.upstream.end_drains(world.now).map(|backend| backend.name.clone()).collect();
+    for (backend, (deadline, drains, alarm)) in world.upstream.backends.iter().zip(before) {
+        let is_over = deadline.is_some_and(|deadline| deadline <= world.now);
+        assert_eq!(ended.contains(&backend.name), is_over, "a drain ends when its time is over");
+        assert_eq!(backend.drains_ended(), drains + u32::from(is_over));
+        assert_eq!(backend.alarm() != alarm, is_over, "who waits is told");
+    }
+    assert_eq!(world.upstream.end_drains(world.now).count(), 0, "and only once");
 }
 
 /// A wish comes of enough in a row, and of nothing else.
