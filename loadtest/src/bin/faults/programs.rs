@@ -227,13 +227,18 @@ impl Kind {
     }
 }
 
-/// The attempts on the first backend that plimsoll has counted.
+/// The attempts on the first backend that plimsoll has begun: those that it has counted, and those still in progress.
 async fn tries() -> Option<u64> {
     let metrics = program::ask(PLIMSOLL_ADMIN.parse().ok()?, "/metrics").await.ok()?;
-    let backend = format!("backend=\"{}\"", fleet::name(0));
-    let lines = metrics.lines().filter(|line| line.starts_with("plimsoll_attempts_total{"));
+    Some(tries_in(&metrics, &fleet::name(0)))
+}
+
+fn tries_in(metrics: &str, backend: &str) -> u64 {
+    let backend = format!("backend=\"{backend}\"");
+    let counts = ["plimsoll_attempts_total{", "plimsoll_backend_inflight_requests{"];
+    let lines = metrics.lines().filter(|line| counts.iter().any(|name| line.starts_with(name)));
     let of_backend = lines.filter(|line| line.contains(&backend));
-    Some(of_backend.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum::<f64>() as u64)
+    of_backend.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum::<f64>() as u64
 }
 
 #[cfg(test)]
@@ -260,6 +265,16 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_try_counts_from_its_beginning_whichever_way_it_ends() {
+        let metrics = "# TYPE plimsoll_attempts_total counter\n\
+            plimsoll_attempts_total{upstream=\"app\",backend=\"backend-1\",outcome=\"ok\"} 7\n\
+            plimsoll_attempts_total{upstream=\"app\",backend=\"backend-1\",outcome=\"connect\"} 2\n\
+            plimsoll_attempts_total{upstream=\"app\",backend=\"backend-2\",outcome=\"ok\"} 70\n\
+            plimsoll_backend_inflight_requests{upstream=\"app\",backend=\"backend-1\"} 3\n";
+        assert_eq!(tries_in(metrics, "backend-1"), 12);
     }
 
     #[test]

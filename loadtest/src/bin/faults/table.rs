@@ -11,8 +11,8 @@ const FIGURES: &str = "Each cell: failed GET / failed POST (of these, sent to a 
 const LATE: &str = "Clients' requests sent to the failed backend later than 2 s after it failed; `?` where they cannot be \
     told from checks:";
 
-const DISTURBED: &str = "Disturbed: the machine was so busy that a request was sent so late; slow answers and gaps say \
-    little:";
+const DISTURBED: &str = "Disturbed: the machine was so busy that a request was sent so late, or that so many GETs were slow \
+    before the fault; slow answers and gaps say little:";
 
 /// A request that is sent later than this disturbs its run: half of what counts as slow.
 const DISTURBED_MS: f64 = 50.0;
@@ -90,7 +90,9 @@ fn missed(run: &Run) -> Option<String> {
 
 fn disturbed(run: &Run) -> Option<String> {
     let late = run.sent_late_max_ms;
-    (late > DISTURBED_MS).then(|| format!("- {}, {}: {late:.0} ms\n", run.program, run.fault.title()))
+    let slow = run.verdict.slow_before;
+    (late > DISTURBED_MS || slow > 0)
+        .then(|| format!("- {}, {}: {late:.0} ms, {slow} GETs\n", run.program, run.fault.title()))
 }
 
 /// The middle value, or of two the lower one: a figure that was really seen.
@@ -135,6 +137,6 @@ mod tests {
         let table = markdown("faults", &runs).unwrap();
         assert!(table.contains("| kill -9 (RST) | 1 / 0 (0) / 0 / 19 ms / 0.4 s |"), "{table}");
         assert!(table.contains("- a, kill -9 (RST): failed GET: 5, at most 0\n"), "{table}");
-        assert!(table.ends_with("say little:\n\n- a, kill -9 (RST): 70 ms\n"), "{table}");
+        assert!(table.ends_with("say little:\n\n- a, kill -9 (RST): 70 ms, 0 GETs\n"), "{table}");
     }
 }

@@ -78,8 +78,10 @@ pub(crate) struct Verdict {
     /// The backend's share of the answers in the second half of the fault.
     pub(crate) share_during: f64,
     pub(crate) failures: BTreeMap<&'static str, u64>,
-    /// Failures before the fault: not 0 means that the run says little.
+    /// Failures before the fault.
     pub(crate) failed_before: u64,
+    /// Slow GETs before the fault, but for the first second: not 0 means that something else was wrong as well.
+    pub(crate) slow_before: u64,
 }
 
 impl Observed {
@@ -111,6 +113,9 @@ impl Observed {
             back_after_s: self.back_after().map(|after| after.as_secs_f64()),
             share_during: self.share_during(),
             failures,
+            slow_before: (self.gets.iter())
+                .filter(|get| !later(get) && get.due >= Duration::from_secs(1) && get.is_slow())
+                .count() as u64,
             failed_before: all().filter(|a| !later(a) && a.failure.is_some()).count() as u64,
         }
     }

@@ -49,10 +49,12 @@ fn what_was_long_before_the_fault_is_no_gap() {
 #[test]
 fn failures_and_slow_answers_count_from_the_fault_on() {
     let mut run = observed();
-    run.gets = vec![failed(0, 10, 20), answered(1, 30, 500, 0), failed(2, 990, 1000)];
-    run.gets.extend([answered(3, 950, 1060, 1), answered(4, 1000, 1100, 1), failed(5, 1000, 4000)]);
+    (run.fault_from, run.fault_until) = (ms(2000), ms(6000));
+    run.gets =
+        vec![failed(0, 10, 20), answered(1, 30, 500, 0), answered(1, 1000, 1500, 0), failed(2, 1990, 2000)];
+    run.gets.extend([answered(3, 1950, 2060, 1), answered(4, 2000, 2100, 1), failed(5, 2000, 5000)]);
     let verdict = run.verdict();
-    assert_eq!((verdict.failed_get, verdict.failed_before), (2, 1));
+    assert_eq!((verdict.failed_get, verdict.failed_before, verdict.slow_before), (2, 1, 1));
     assert_eq!(
         verdict.slow_get, 1,
         "answered 110 ms after it was due; 100 ms is not slow, a failure is not either"
