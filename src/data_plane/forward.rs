@@ -46,6 +46,9 @@ pub enum Failure {
     /// The answer is not valid HTTP.
     #[error("invalid answer of the backend: {0}")]
     BadResponse(Violation),
+    /// The backend drains, and its deadline has passed.
+    #[error("backend was drained before its answer was complete")]
+    Drained,
     /// The answer has a status that is worth another try.
     #[error("backend answered with status {0}")]
     Status(u16),
@@ -76,6 +79,7 @@ impl Failure {
             Self::Reset => AttemptOutcome::Reset,
             Self::Timeout => AttemptOutcome::Timeout,
             Self::BadResponse(_) => AttemptOutcome::BadResponse,
+            Self::Drained => AttemptOutcome::Drained,
             Self::Status(_) => AttemptOutcome::ServerError,
             Self::Overdue | Self::Overtaken => AttemptOutcome::Overtaken,
             Self::ClientGone | Self::ClientTimeout | Self::ClientBody(_) => AttemptOutcome::ClientAbort,
@@ -124,6 +128,8 @@ pub struct Attempt<'x> {
     pub sent_bytes: u64,
     /// What else may end the wait for the first byte.
     pub race: Race<'x>,
+    /// The backend, and how many of its drains had ended when the attempt began.
+    pub drains: (&'x Backend, u32),
 }
 
 /// What ends the wait for the first byte of an answer, besides that byte and the deadline. Costs one load a poll.
@@ -186,6 +192,7 @@ impl Attempt<'_> {
                 *sent = Some(Instant::now());
             }
             self.poll_client_gone(cx)?;
+            self.check_drain()?;
             if let Poll::Ready(ended) = self.race.poll(cx) {
                 return Poll::Ready(Err(ended));
             }
@@ -232,6 +239,7 @@ impl Attempt<'_> {
                     Poll::Pending => {
                         // What the client sends meanwhile gives it no patience for what it does not take.
                         self.poll_upload(cx)?;
+                        self.check_drain()?;
                         ready!(self.deadline.poll_passed(cx));
                         return Poll::Ready(Err(Failure::ClientTimeout));
                     }
@@ -258,6 +266,12 @@ impl Attempt<'_> {
             result?;
         }
         Ok(before != (self.upload.received_bytes(), self.upload.sent_bytes()))
+    }
+
+    /// Fails if the backend was to have finished by now. Whoever waits is woken when it comes to that.
+    fn check_drain(&self) -> Result<(), Failure> {
+        let (backend, before) = self.drains;
+        if backend.drains_ended() == before { Ok(()) } else { Err(Failure::Drained) }
     }
 
     /// Fails if the client has closed while it waits for the answer: nobody would read it.

@@ -2,7 +2,7 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ pub struct Carried {
     pub down: u64,
 }
 
-/// Relays until both sides have ended their stream, one of them fails, or neither sends for [`IDLE`].
+/// Relays until both sides have ended their stream, one of them fails, neither sends for [`IDLE`], or `cut` is ready.
 ///
 /// `ahead` is what the client sent before the backend agreed. A side that ends its stream is passed on as the end of
 /// that direction alone, so that the other may finish.
@@ -34,15 +34,18 @@ pub async fn run(
     ahead: Option<Buffer>,
     buffers: &Buffers,
     deadline: &Deadline,
+    cut: impl Future<Output = ()>,
 ) -> Carried {
     let mut up = Direction { held: ahead, ..Direction::default() };
     let mut down = Direction::default();
+    let mut cut = pin!(cut);
     deadline.arm(IDLE);
     poll_fn(|cx| {
         let before = up.carried + down.carried;
         let first = up.poll(cx, buffers, client, backend);
         let second = down.poll(cx, buffers, backend, client);
-        if first.is_err() || second.is_err() || (up.ended && down.ended) {
+        let over = first.is_err() || second.is_err() || (up.ended && down.ended);
+        if over || cut.as_mut().poll(cx).is_ready() {
             return Poll::Ready(());
         }
         if up.carried + down.carried != before {

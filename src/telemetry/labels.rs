@@ -78,6 +78,8 @@ label! {
         BadResponse = "bad_response",
         /// A pooled connection turned out to be closed when it was used; tried again on a fresh one, and not a retry.
         Stale = "stale",
+        /// The backend drains, and its deadline passed before the answer was complete.
+        Drained = "drained",
         /// Another backend that was asked in parallel answered first, and the attempt was given up.
         Overtaken = "overtaken",
         /// The client left before the answer was complete; says nothing about the backend.

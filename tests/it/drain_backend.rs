@@ -239,3 +239,23 @@ fn what_is_left_after_the_drain_deadline_goes_elsewhere_if_it_may() {
     let answer = running.answer(false);
     assert_eq!((answer.status(), answer.text()), (200, "other"));
 }
+
+#[test]
+fn what_is_not_finished_by_the_deadline_of_the_drain_is_given_up() {
+    let ((first, _never), second) = (slow(), Backend::saying("other"));
+    let setup = Setup::over([&first, &second]).upstream("timeouts: { drain: 50ms }");
+    let balancer = setup.start();
+    drain(&balancer, "backend-2");
+    let (mut write, mut read) = (balancer.connect(), balancer.connect());
+    write.send("POST /slow HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n");
+    read.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n");
+    eventually("both reach the first backend", || first.connections() == 2);
+    post(&balancer, "/api/v1/upstreams/app/backends/backend-2/ready");
+    drain(&balancer, "backend-1");
+    let answer = write.answer(false);
+    assert_eq!(answer.status(), 502, "{}", answer.text());
+    assert!(answer.text().contains("drained"), "{}", answer.text());
+    assert_eq!(read.answer(false).text(), "other", "what may be repeated is, elsewhere");
+    balancer.expect_metric("plimsoll_attempts_total", &["backend=\"backend-1\"", "outcome=\"drained\""], 2.0);
+    balancer.expect_metric("plimsoll_backend_inflight_requests", &["backend=\"backend-1\""], 0.0);
+}

@@ -1,6 +1,5 @@
 //! Attempts on backends, one after the other and sometimes two at a time, until one answers or none may follow.
 
-use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep};
 
 use super::Connection;
@@ -174,8 +173,7 @@ impl<'s> Forwarding<'_, 's> {
         let head = {
             let Underway { contact, download, impatient, .. } = &mut *underway;
             let watched = *impatient && self.plan.idempotent && self.upstream.retries.hedge != Hedge::Off;
-            let race = watched.then(|| (&**contact.pick.backend, contact.alarm));
-            let mut attempt = self.attempt(&mut contact.stream, race);
+            let mut attempt = self.attempt(contact, watched);
             let head = download.head(&mut attempt).await;
             let sent = attempt.sent_bytes;
             self.record.sent_bytes += sent;
@@ -191,27 +189,24 @@ impl<'s> Forwarding<'_, 's> {
             return Err(Failure::Status(download.status));
         }
         self.drop_rival(true);
-        let mut attempt = self.attempt(&mut contact.stream, None);
+        let mut attempt = self.attempt(contact, false);
         let finish = download.relay(&mut attempt, head).await;
         let sent = attempt.sent_bytes;
         self.record.sent_bytes += sent;
         finish
     }
 
-    /// Puts together what an attempt works with. With `race`, it also ends with the alarm of this backend, with an
+    /// Puts together what an attempt works with. If it is `watched`, it also ends with the backend's alarm, with an
     /// answer to the rival, or when it is overdue.
-    fn attempt<'x>(
-        &'x mut self,
-        backend: &'x mut TcpStream,
-        race: Option<(&'x Backend, u32)>,
-    ) -> Attempt<'x> {
+    fn attempt<'x>(&'x mut self, contact: &'x mut Contact<'s>, watched: bool) -> Attempt<'x> {
+        let backend: &'x Backend = contact.pick.backend;
         let timeouts = self.listener.timeouts;
         let ExchangeSettings { response_timeout, .. } = self.upstream.exchange;
-        let overdue = race.and_then(|_| self.upstream.overdue_after());
+        let overdue = self.upstream.overdue_after().filter(|_| watched);
         Attempt {
             worker: &self.connection.worker,
             client: &mut self.connection.stream,
-            backend,
+            backend: &mut contact.stream,
             upload: &mut self.upload,
             deadline: &self.connection.deadline,
             patience: Patience {
@@ -223,10 +218,11 @@ impl<'s> Forwarding<'_, 's> {
             sent_bytes: 0,
             race: Race {
                 rival: self.rival.as_mut().map(|rival| &mut rival.contact.stream),
-                alarm: race,
+                alarm: watched.then_some((backend, contact.alarm)),
                 // A timer, which only those pay for who have asked for it.
                 overdue: overdue.map(|after| Box::pin(sleep(after))),
             },
+            drains: (backend, contact.drains),
         }
     }
 

@@ -33,6 +33,8 @@ pub(super) struct Contact<'s> {
     pub(super) reused: bool,
     /// The backend's alarm when the connection was taken; see [`Backend::alarm`].
     pub(super) alarm: u32,
+    /// How many drains of the backend had ended by then; see [`Backend::drains_ended`].
+    pub(super) drains: u32,
     /// Its place among the backend's exchanges.
     pub(super) in_flight: InFlight<'s>,
     /// Until the head of the answer is there. None while a part of the request is still to come.
@@ -97,7 +99,8 @@ impl<'s> Forwarding<'_, 's> {
 
     fn reused(&self, (pick, in_flight): Claim<'s>, stream: TcpStream) -> Contact<'s> {
         let waiting = self.waiting(pick.backend);
-        Contact { alarm: pick.backend.alarm(), pick, stream, reused: true, in_flight, waiting }
+        let (alarm, drains) = (pick.backend.alarm(), pick.backend.drains_ended());
+        Contact { alarm, drains, pick, stream, reused: true, in_flight, waiting }
     }
 
     fn waiting(&self, backend: &'s Backend) -> Option<Waiting<'s>> {
@@ -177,7 +180,8 @@ impl<'s> Forwarding<'_, 's> {
         pick.backend.connects.record(took, now);
         self.record.connected(begun, now);
         self.record.picked(pick.backend);
-        Ok(Contact { alarm: pick.backend.alarm(), pick, stream, reused: false, in_flight, waiting })
+        let (alarm, drains) = (pick.backend.alarm(), pick.backend.drains_ended());
+        Ok(Contact { alarm, drains, pick, stream, reused: false, in_flight, waiting })
     }
 
     /// Lets a connect that was too slow go on without this exchange: its connection serves another.

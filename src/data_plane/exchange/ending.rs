@@ -1,6 +1,8 @@
 //! How an exchange with an upstream ends: answered, broken off, or refused.
 
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -23,17 +25,22 @@ impl<'s> Forwarding<'_, 's> {
     pub(super) async fn complete(&mut self, mut attempt: Underway<'s>, finish: Finish) -> bool {
         let failed = attempt.download.status >= 500;
         self.settle(&mut attempt, if failed { AttemptOutcome::ServerError } else { AttemptOutcome::Ok });
-        let Underway { contact: Contact { pick, mut stream, in_flight, .. }, download, .. } = attempt;
+        let Underway { contact: Contact { pick, mut stream, in_flight, drains, .. }, download, .. } = attempt;
         let backend = pick.backend;
         self.record.answered(download.sent, download.first_byte, download.head_sent);
         if self.tried.others_than(pick.index) {
             backend.series.shard(self.connection.worker.id).rescues.inc();
         }
-        let sign = if failed { Sign::ServerError } else { Sign::Answered };
-        self.upstream.note(backend, sign, self.record.planned_at());
+        // An answer without an error needs no exact time, so no clock is read for it.
+        let (sign, at) = if failed {
+            (Sign::ServerError, Instant::now())
+        } else {
+            (Sign::Answered, self.record.planned_at())
+        };
+        self.upstream.note(backend, sign, at);
         if finish.upgraded {
             let _in_flight = in_flight;
-            return Box::pin(self.tunnel(backend, stream, download.status)).await;
+            return Box::pin(self.tunnel(backend, stream, drains, download.status)).await;
         }
         // Before the next request, which may wait for the place.
         drop(in_flight);
@@ -54,11 +61,21 @@ impl<'s> Forwarding<'_, 's> {
         finish.client_persistent
     }
 
-    async fn tunnel(&mut self, backend: &'s Arc<Backend>, mut stream: TcpStream, status: u16) -> bool {
+    async fn tunnel(
+        &mut self,
+        backend: &'s Arc<Backend>,
+        mut stream: TcpStream,
+        drains: u32,
+        status: u16,
+    ) -> bool {
         let connection = &mut *self.connection;
         let ahead = connection.ahead.take();
         let (buffers, deadline) = (&connection.worker.buffers, &connection.deadline);
-        let carried = tunnel::run(&mut connection.stream, &mut stream, ahead, buffers, deadline).await;
+        // Whoever waits is woken when the backend was to have finished.
+        let drained =
+            poll_fn(|_| if backend.drains_ended() == drains { Poll::Pending } else { Poll::Ready(()) });
+        let carried =
+            tunnel::run(&mut connection.stream, &mut stream, ahead, buffers, deadline, drained).await;
         let shard = backend.series.shard(self.connection.worker.id);
         shard.sent_bytes.add(carried.up);
         shard.received_bytes.add(carried.down);

@@ -46,7 +46,7 @@ impl<'s> Forwarding<'_, 's> {
             Failure::Status(_) => Decision::Elsewhere(RetryReason::Status),
             Failure::Connect(_) => self.decide(Kind::Connect, pick.index, started),
             Failure::Stale => self.decide(Kind::Stale, pick.index, started),
-            Failure::Reset => self.decide(Kind::Reset, pick.index, started),
+            Failure::Reset | Failure::Drained => self.decide(Kind::Reset, pick.index, started),
             Failure::Timeout => self.decide(Kind::Timeout, pick.index, started),
             Failure::BadResponse(_) => self.decide(Kind::BadResponse, pick.index, started),
             _of_the_client => {

@@ -73,6 +73,7 @@ fn fate(outcome: Option<AttemptOutcome>) -> &'static str {
         AttemptOutcome::Timeout => "did not answer in time",
         AttemptOutcome::BadResponse => "gave no valid answer",
         AttemptOutcome::Stale => "had closed the idle connection",
+        AttemptOutcome::Drained => "was drained before it answered",
         AttemptOutcome::Overtaken => "was overtaken",
         AttemptOutcome::ClientAbort => "had not answered when the client left",
     }
