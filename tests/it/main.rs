@@ -32,6 +32,7 @@ mod ejection;
 mod health;
 mod hedge;
 mod idle_connections;
+mod real_failures;
 mod retry;
 
 // What the operator does and sees.

@@ -148,14 +148,26 @@ impl Wire {
         self.answer(request.starts_with(b"HEAD "))
     }
 
+    /// Sends a request that is not a HEAD and reads the final answer. None when the connection ended without one.
+    #[track_caller]
+    pub(crate) fn try_exchange(&mut self, request: impl AsRef<[u8]>) -> Option<Message> {
+        self.send(request);
+        self.try_answer(false)
+    }
+
     /// Reads the next final answer; `to_head` says that it answers a HEAD.
     #[track_caller]
     pub(crate) fn answer(&mut self, to_head: bool) -> Message {
+        self.try_answer(to_head).expect("an answer comes before the connection ends")
+    }
+
+    #[track_caller]
+    fn try_answer(&mut self, to_head: bool) -> Option<Message> {
         loop {
-            let head = self.head().expect("an answer comes before the connection ends");
+            let head = self.head()?;
             if head.status() >= 200 || head.status() == 101 {
                 let empty = to_head || matches!(head.status(), 101 | 204 | 304);
-                return self.rest(head, empty, true);
+                return Some(self.rest(head, empty, true));
             }
         }
     }
