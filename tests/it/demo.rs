@@ -58,13 +58,13 @@ async fn lines_until(from: impl AsyncRead + Unpin, text: &str) -> Vec<String> {
 
 #[tokio::test]
 async fn a_backend_that_is_killed_and_comes_back_costs_no_request() {
-    let demo = demo(&["--duration", "15s", "--rate", "200", "--scenario", "restart", "--json"]);
+    let demo = demo(&["--duration", "24s", "--rate", "200", "--scenario", "restart", "--json"]);
     let output = timeout(LONG, demo.wait_with_output()).await.unwrap().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stdout));
 
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!((&report["requests"], &report["failed"]), (&3000.into(), &0.into()), "{report}");
+    assert_eq!((&report["requests"], &report["failed"]), (&4800.into(), &0.into()), "{report}");
     let phases = report["phases"].as_array().unwrap();
     let names: Vec<&str> = phases.iter().map(|phase| phase["name"].as_str().unwrap()).collect();
     assert_eq!(names, ["before", "during", "after"]);
