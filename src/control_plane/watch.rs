@@ -17,15 +17,20 @@ mod station;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, sleep_until};
 
 use super::health::{Board, Watched};
 use crate::upstream::{LOOK_EVERY, Upstream};
 use probe::Probes;
+use seen::Looked;
 use station::Station;
+
+/// From one look to the next while nobody has anything to do: an idle process is to stay idle.
+const QUIET: Duration = Duration::from_millis(100);
 
 /// The watch over all upstreams. Dropping it ends it.
 ///
@@ -67,24 +72,22 @@ async fn keep(
     alarms: Arc<watch::Sender<()>>,
 ) {
     let mut stations: Vec<Station> = Vec::new();
-    let mut looks = interval(LOOK_EVERY);
-    // A look that comes late must not be followed by one that comes too soon: rates are taken between two.
-    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut due = Instant::now();
     loop {
         tokio::select! {
             wanted = assignments.recv() => match wanted {
                 Some(wanted) => stations = assign(stations, wanted, &board),
                 None => return,
             },
-            _ = looks.tick() => {
+            () = sleep_until(due) => {
+                // From now on, and not from when it was due: what is counted between two looks is taken for a rate.
                 let now = Instant::now();
-                let mut alarm = false;
-                for station in &mut stations {
-                    alarm |= station.look(now);
-                }
-                if alarm {
+                let look = |so_far: Looked, station: &mut Station| so_far.and(station.look(now));
+                let looked = stations.iter_mut().fold(Looked::default(), look);
+                if looked.alarm {
                     alarms.send_replace(());
                 }
+                due = now + if looked.busy { LOOK_EVERY } else { QUIET };
             }
         }
     }

@@ -12,6 +12,21 @@ use crate::upstream::{AdaptiveLimit, Backend};
 /// A backend that is out and has got no attempt for so long gets none any more.
 const SETTLED: Duration = Duration::from_millis(500);
 
+/// What a look has found out besides its findings.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Looked {
+    /// A backend has raised its alarm since the last look.
+    pub(super) alarm: bool,
+    /// A backend has something to do, or had until now.
+    pub(super) busy: bool,
+}
+
+impl Looked {
+    pub(super) fn and(self, other: Self) -> Self {
+        Self { alarm: self.alarm | other.alarm, busy: self.busy | other.busy }
+    }
+}
+
 /// One backend as it was seen.
 #[derive(Debug)]
 pub(super) struct Seen {
@@ -59,8 +74,8 @@ impl Seen {
         since
     }
 
-    /// Takes note of one look; returns whether the backend has raised an alarm since the last.
-    pub(super) fn update(&mut self, now: Instant) -> bool {
+    /// Takes note of one look.
+    pub(super) fn update(&mut self, now: Instant) -> Looked {
         let attempts = attempts(&self.backend.series);
         if attempts != self.attempts {
             self.grew = now;
@@ -68,7 +83,10 @@ impl Seen {
         self.attempts = attempts;
         self.measure_redistribution(now);
         let alarm = self.backend.alarm();
-        std::mem::replace(&mut self.alarm, alarm) != alarm
+        Looked {
+            alarm: std::mem::replace(&mut self.alarm, alarm) != alarm,
+            busy: self.grew == now || self.backend.in_flight() > 0,
+        }
     }
 
     /// Records how long it took until a backend that was taken out got nothing any more.

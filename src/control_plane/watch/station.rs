@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::probe::{Probed, Probes};
 use super::sample::{self, waits};
-use super::seen::Seen;
+use super::seen::{Looked, Seen};
 use crate::control_plane::health::Board;
 use crate::telemetry::{EjectionReason, Label as _};
 use crate::upstream::{
@@ -65,8 +65,8 @@ impl Station {
         &self.upstream
     }
 
-    /// Looks once; returns whether who waits for one of the backends must be woken.
-    pub(super) fn look(&mut self, now: Instant) -> bool {
+    /// Looks once.
+    pub(super) fn look(&mut self, now: Instant) -> Looked {
         self.grant_wishes(now);
         self.judge(now);
         self.readmit(now);
@@ -77,8 +77,7 @@ impl Station {
         if now.duration_since(self.period) >= PERIOD {
             self.end_period(now);
         }
-        let alarms = self.seen.iter_mut().map(|seen| seen.update(now));
-        alarms.fold(false, |any, alarm| any | alarm)
+        self.seen.iter_mut().map(|seen| seen.update(now)).fold(Looked::default(), Looked::and)
     }
 
     /// Ejects whom live traffic wishes to be ejected.

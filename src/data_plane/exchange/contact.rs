@@ -134,7 +134,7 @@ impl<'s> Forwarding<'_, 's> {
         self.retried(&first.pick, RetryReason::Connect);
         self.record.tried(&pick, false);
         if let Some(stream) = self.take_idle(pick.backend) {
-            self.leave(first);
+            self.leave(first, AttemptOutcome::ConnectTimeout);
             return Ok(self.reused((pick, in_flight), stream));
         }
         let second = self.dial((pick, in_flight));
@@ -147,12 +147,12 @@ impl<'s> Forwarding<'_, 's> {
         mut first: Dial<'s>,
         mut second: Dial<'s>,
     ) -> Result<Contact<'s>, (Pick<'s>, ConnectError)> {
-        let (won, connected, mut other) = tokio::select! {
-            connected = &mut first.connecting => (first, connected, second),
-            connected = &mut second.connecting => (second, connected, first),
+        let (won, connected, mut other, late) = tokio::select! {
+            connected = &mut first.connecting => (first, connected, second, AttemptOutcome::Overtaken),
+            connected = &mut second.connecting => (second, connected, first, AttemptOutcome::ConnectTimeout),
         };
         if connected.is_ok() {
-            self.leave(other);
+            self.leave(other, late);
             return self.connected(won, connected);
         }
         if let Err((pick, error)) = self.connected(won, connected) {
@@ -185,8 +185,8 @@ impl<'s> Forwarding<'_, 's> {
     }
 
     /// Lets a connect that was too slow go on without this exchange: its connection serves another.
-    fn leave(&mut self, dial: Dial<'s>) {
-        self.count(&dial.pick, AttemptOutcome::ConnectTimeout);
+    fn leave(&mut self, dial: Dial<'s>, outcome: AttemptOutcome) {
+        self.count(&dial.pick, outcome);
         let worker = Rc::clone(&self.connection.worker);
         let backend = Arc::clone(dial.pick.backend);
         let capacity = self.upstream.exchange.idle_connections;
