@@ -74,6 +74,9 @@ pub(crate) struct Args {
     /// How often each fault is measured; the table has medians.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=100))]
     rounds: u16,
+    /// Measure a run that a busy machine has disturbed again, at most so often.
+    #[arg(long, value_name = "TIMES", default_value_t = 0)]
+    again: u16,
     /// Also write the table to this file.
     #[arg(long)]
     out: Option<PathBuf>,
@@ -192,7 +195,14 @@ async fn measure_one(
     let folder = folder.join(format!("{}-{fault:?}-{round}", program.title().replace(' ', "-")));
     std::fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
     writeln!(std::io::stderr(), "{}", of())?;
-    let run = run::run(program, fault, timing, &folder).await.with_context(of)?;
+    let mut run = run::run(program, fault, timing, &folder).await.with_context(of)?;
+    for _ in 0..args.again {
+        if !run.is_disturbed() {
+            break;
+        }
+        writeln!(std::io::stderr(), "{}, again: it was disturbed", of())?;
+        run = run::run(program, fault, timing, &folder).await.with_context(of)?;
+    }
     if args.json {
         writeln!(std::io::stdout(), "{}", serde_json::to_string(&run)?)?;
     }

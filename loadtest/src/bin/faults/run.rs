@@ -50,6 +50,16 @@ pub(crate) struct Run {
     pub(crate) sent_late_max_ms: f64,
 }
 
+/// A request that is sent later than this disturbs its run: half of what counts as slow.
+const DISTURBED_MS: f64 = 50.0;
+
+impl Run {
+    /// Whether something besides the fault has slowed requests down, so that slow answers and gaps say little.
+    pub(crate) fn is_disturbed(&self) -> bool {
+        self.sent_late_max_ms > DISTURBED_MS || self.verdict.slow_before > 0
+    }
+}
+
 /// Runs `program` through `fault`, with its configuration and log in `folder`.
 pub(crate) async fn run(
     program: &Program,

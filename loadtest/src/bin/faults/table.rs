@@ -14,9 +14,6 @@ const LATE: &str = "Clients' requests sent to the failed backend later than 2 s 
 const DISTURBED: &str = "Disturbed: the machine was so busy that a request was sent so late, or that so many GETs were slow \
     before the fault; slow answers and gaps say little:";
 
-/// A request that is sent later than this disturbs its run: half of what counts as slow.
-const DISTURBED_MS: f64 = 50.0;
-
 /// The command line, then the figures and the requests that came late: one row per fault, one column per program, in
 /// the order of the runs; medians where there were rounds.
 pub(crate) fn markdown(command_line: &str, runs: &[Run]) -> std::result::Result<String, std::fmt::Error> {
@@ -89,9 +86,8 @@ fn missed(run: &Run) -> Option<String> {
 }
 
 fn disturbed(run: &Run) -> Option<String> {
-    let late = run.sent_late_max_ms;
-    let slow = run.verdict.slow_before;
-    (late > DISTURBED_MS || slow > 0)
+    let (late, slow) = (run.sent_late_max_ms, run.verdict.slow_before);
+    run.is_disturbed()
         .then(|| format!("- {}, {}: {late:.0} ms, {slow} GETs\n", run.program, run.fault.title()))
 }
 
