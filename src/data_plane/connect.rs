@@ -8,9 +8,6 @@ use tokio::net::TcpStream;
 
 use crate::telemetry::AttemptOutcome;
 
-/// How long what was sent to a backend may stay without its host's acknowledgement before the connection counts as broken.
-const UNACKNOWLEDGED: Duration = Duration::from_secs(5);
-
 /// Why there is no connection to a backend.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
@@ -37,11 +34,16 @@ impl ConnectError {
     }
 }
 
-/// Connects to `address`. Cancel safe: a connection in the making is closed.
+/// Connects to `address` within `patience`. What is sent later may stay for `unacknowledged` without its host's taking it
+/// before the connection counts as broken. Cancel safe: a connection in the making is closed.
 ///
 /// # Errors
 /// See [`ConnectError`].
-pub async fn connect(address: SocketAddr, patience: Duration) -> Result<TcpStream, ConnectError> {
+pub async fn connect(
+    address: SocketAddr,
+    patience: Duration,
+    unacknowledged: Duration,
+) -> Result<TcpStream, ConnectError> {
     let connecting = tokio::time::timeout(patience, TcpStream::connect(address));
     let stream = match connecting.await {
         Err(_elapsed) => return Err(ConnectError::Timeout(patience)),
@@ -53,8 +55,9 @@ pub async fn connect(address: SocketAddr, patience: Duration) -> Result<TcpStrea
     };
     // A head leaves in one write; waiting for more to fill a segment would only delay it.
     stream.set_nodelay(true).map_err(ConnectError::Other)?;
-    // Without it, the kernel sends again to a host that has vanished for a quarter of an hour (RFC 5482).
+    // Without it, the kernel sends again to a host that has vanished for a quarter of an hour (RFC 5482). Linux counts a
+    // backend that takes its time to read as well, so this is no shorter than the patience with its answers.
     let socket = socket2::SockRef::from(&stream);
-    socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED)).map_err(ConnectError::Other)?;
+    socket.set_tcp_user_timeout(Some(unacknowledged)).map_err(ConnectError::Other)?;
     Ok(stream)
 }

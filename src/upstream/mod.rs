@@ -58,7 +58,9 @@ pub use observe::Observed;
 pub use outlier::{COMPARE_EVERY, Finding, Judge, LOOK_EVERY, Sample, Totals};
 pub use pick::{NoPick, Pick, Tried};
 pub use queue::{InFlight, Place, Queue};
-pub use retry::{Attempted, BudgetSettings, Decision, Failure, Hedge, RetryRules, StatusSet, is_idempotent};
+pub use retry::{
+    Attempted, BudgetSettings, Decision, Failure, Hedge, RetryRules, StatusSet, is_idempotent, is_safe,
+};
 pub use settings::{BackendSettings, InFlightLimit, LoadLine, OutlierRules, SlowStart, UpstreamSettings};
 pub use signs::{DOUBT_LASTS, SUSPICION_LASTS, Sign};
 pub use sticky::StickySettings;

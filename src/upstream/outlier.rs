@@ -19,7 +19,6 @@ use tokio::time::Instant;
 
 use super::Upstream;
 use super::balance::Balancer;
-use super::keys::HashKey;
 use super::settings::OutlierRules;
 use crate::telemetry::EjectionReason;
 use comparison::Comparison;
@@ -74,7 +73,7 @@ impl Judge {
         let kept = |backend: usize| kept.get(backend).copied().flatten();
         let kept: Vec<Option<usize>> = (0..upstream.backends.len()).map(kept).collect();
         self.silences.follow(&kept);
-        self.comparison.follow(&kept, are_comparable(upstream.balancer()));
+        self.comparison.follow(&kept, are_comparable(upstream));
     }
 
     /// Looks for silence, in one sample of each backend.
@@ -97,9 +96,9 @@ impl Judge {
         found.collect()
     }
 
-    /// Takes note that a backend answered a probe, so that its silence is over.
+    /// Takes note that a backend answered a probe, which excuses one silence.
     pub fn probe_answered(&mut self, backend: usize) {
-        self.silences.end(backend);
+        self.silences.excuse(backend);
     }
 
     /// Returns this quantile, 0 to 1, of the waits that were usual lately. None before there were enough answers.
@@ -107,22 +106,12 @@ impl Judge {
     pub fn usual_wait(&self, quantile: f64) -> Option<Duration> {
         self.comparison.usual_wait(quantile)
     }
-
-    /// Returns the wait above which answers of this backend are slow beside those of its peers. None while the peers have
-    /// no answers to compare with, and where waits are not compared.
-    #[must_use]
-    pub fn slow_from(&self, backend: usize) -> Option<Duration> {
-        self.comparison.slow_from(backend, self.rules.as_ref()?)
-    }
 }
 
 /// Tells whether the backends get like work, so that one that does worse is worse. What of a request decides where it
-/// goes may also decide how long it takes and whether it fails, unless it is only who sent it.
-fn are_comparable(balancer: &Balancer) -> bool {
-    match balancer {
-        Balancer::ConsistentHash { key, .. } => matches!(key, HashKey::Source | HashKey::Cookie(_)),
-        _ => true,
-    }
+/// goes may also decide how long it takes and whether it fails: a slow client stays with its backend.
+fn are_comparable(upstream: &Upstream) -> bool {
+    upstream.sticky.is_none() && !matches!(upstream.balancer(), Balancer::ConsistentHash { .. })
 }
 
 #[cfg(test)]

@@ -124,8 +124,18 @@ impl Upstream {
             backend: &self.backends[index],
             index,
             reason: if fleet.is_fail_open() { PickReason::FailOpen } else { reason },
-            set_cookie: self.sticky.as_ref().map(|sticky| sticky.set_cookie(index)),
+            set_cookie: self.moves_to(index, &fleet, request),
         })
+    }
+
+    /// Tells whether a pick could find a backend that was not tried, other than the one at `index`.
+    #[must_use]
+    pub fn has_other(&self, index: usize, tried: &Tried) -> bool {
+        let other = |member: &u32| {
+            let member = *member as usize;
+            member != index && !tried.contains(member) && !self.backends[member].is_full()
+        };
+        self.fleet.load().members.iter().any(other)
     }
 
     fn pick_stuck<'a>(
@@ -140,6 +150,14 @@ impl Upstream {
         let fits =
             fleet.accepts(index) && !tried.contains(index) && !backend.is_suspect(now) && !backend.is_full();
         fits.then_some(Pick { backend, index, reason: PickReason::Sticky, set_cookie: None })
+    }
+
+    /// Returns the cookie for a client that is to stay with the backend at `index`. One whose own backend is only in doubt
+    /// now, or full, comes back to it with the next request.
+    fn moves_to(&self, index: usize, fleet: &Fleet, request: &impl RequestKeys) -> Option<&str> {
+        let sticky = self.sticky.as_ref()?;
+        let comes_back = sticky.wanted(request).is_some_and(|wanted| fleet.accepts(wanted));
+        (!comes_back).then(|| sticky.set_cookie(index))
     }
 
     fn count_none_available(&self, fleet: &Fleet, refused: bool, tried: &Tried) {

@@ -239,6 +239,12 @@ impl RetryRules {
     }
 }
 
+/// Tells whether a method asks for no change (RFC 9110 section 9.2.1).
+#[must_use]
+pub fn is_safe(method: &[u8]) -> bool {
+    matches!(method, b"GET" | b"HEAD" | b"OPTIONS" | b"TRACE")
+}
+
 /// Tells whether repeating a method has the effect of using it once (RFC 9110 section 9.2.2).
 ///
 /// Methods are case-sensitive, and one that is not known is not idempotent.

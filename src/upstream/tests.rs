@@ -280,13 +280,34 @@ fn a_cookie_tells_neither_name_nor_address() {
 fn a_client_of_an_unavailable_backend_is_given_another_and_told() {
     let mut traffic = Traffic::to(sticky(3));
     let (index, cookie) = first_visit(&mut traffic);
-    traffic.note(index, Sign::ConnectFailed);
+    traffic.observe(index, Event::CheckFailed);
     let moved = traffic.pick_for(&cookie, &Tried::new()).map(|pick| (pick.index, pick.set_cookie.is_some()));
     assert!(moved.is_some_and(|(to, told)| to != index && told), "{moved:?}");
-    traffic.observe(index, Event::CheckFailed);
+}
+
+#[test]
+fn a_client_of_a_backend_in_doubt_is_only_lent_to_another() {
+    let mut traffic = Traffic::to(sticky(3));
+    let (index, cookie) = first_visit(&mut traffic);
+    traffic.note(index, Sign::ConnectFailed);
+    let lent = traffic.pick_for(&cookie, &Tried::new()).map(|pick| (pick.index, pick.set_cookie));
+    assert!(lent.is_some_and(|(to, told)| to != index && told.is_none()), "{lent:?}");
     traffic.now += SUSPICION_LASTS + SECOND;
-    let moved = traffic.pick_for(&cookie, &Tried::new()).map(|pick| pick.index);
-    assert_ne!(moved, Some(index));
+    assert_eq!(traffic.pick_for(&cookie, &Tried::new()).map(|pick| pick.index), Some(index));
+}
+
+#[test]
+fn another_backend_is_one_that_would_be_picked() {
+    let mut settings = settings(3);
+    settings.backends[1].weight = 0;
+    let traffic = Traffic::to(settings);
+    let mut tried = Tried::new();
+    assert!(traffic.upstream.has_other(0, &tried));
+    tried.add(2);
+    assert!(!traffic.upstream.has_other(0, &tried), "the one that is left takes no new work");
+    traffic.upstream.backends[2].set_in_flight_limit(1);
+    let _full = traffic.upstream.begin_exchange(&traffic.upstream.backends[2]);
+    assert!(!traffic.upstream.has_other(0, &Tried::new()), "nor does one that is full");
 }
 
 #[test]

@@ -225,3 +225,38 @@ fn a_host_that_does_not_answer_connects_costs_its_patience_and_no_more() {
     balancer.expect_metric("plimsoll_attempts_total", &labels, 1.0);
     balancer.expect_metric("plimsoll_rescues_total", &["backend=\"backend-2\""], 1.0);
 }
+
+#[test]
+fn the_timeout_of_a_try_is_over_with_the_head_of_its_answer() {
+    let backend = Backend::scripted(|mut wire, _| {
+        if wire.request().is_some() {
+            wire.send("HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\n12");
+            crate::harness::pause(std::time::Duration::from_millis(900));
+            wire.send("34");
+        }
+    });
+    let balancer = Setup::over([&backend]).upstream("retries: { per_try_timeout: 100ms }").start();
+    assert_eq!(balancer.get("/").text(), "1234");
+}
+
+#[test]
+fn a_write_that_is_lost_is_no_stale_connection() {
+    let backend = Backend::scripted(|mut wire, memory| {
+        while let Some(request) = wire.request() {
+            let is_write = request.head.method() == "POST";
+            memory.note(request);
+            if is_write {
+                return;
+            }
+            wire.send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
+        }
+    });
+    let balancer = Setup::over([&backend]).start();
+    let mut client = balancer.connect();
+    assert_eq!(client.exchange("GET / HTTP/1.1\r\nHost: a\r\n\r\n").text(), "ok");
+    let post = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n";
+    assert_eq!(client.exchange(post).status(), 502);
+    balancer.expect_metric("plimsoll_attempts_total", &["outcome=\"reset\""], 1.0);
+    balancer.expect_metric("plimsoll_attempts_total", &["outcome=\"stale\""], 0.0);
+    assert_eq!(backend.requests().len(), 2, "it is not sent twice");
+}

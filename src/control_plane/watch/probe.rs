@@ -15,12 +15,32 @@ const BETWEEN: Duration = Duration::from_millis(500);
 /// How long a probe may take where no check says it: as long as a check by default.
 const PATIENCE: Duration = Duration::from_millis(500);
 
+/// So many probes in a row that end in a closed connection are enough to doubt the question: not every server knows it.
+const MISUNDERSTOOD: u32 = 8;
+
+/// So many that are answered with an error are: half a minute.
+const REFUSED: u32 = 60;
+
 /// The probes of the backends of one upstream.
 #[derive(Debug)]
 pub(super) struct Probes {
     settings: CheckSettings,
-    last: Vec<Option<Instant>>,
-    results: (mpsc::UnboundedSender<Probed>, mpsc::UnboundedReceiver<Probed>),
+    last: Vec<Last>,
+    results: mpsc::UnboundedReceiver<Result>,
+    /// What the probes send their results with.
+    sender: mpsc::UnboundedSender<Result>,
+}
+
+/// What a probe of the backend at this position came to.
+type Result = (usize, Outcome);
+
+/// The probes of one backend.
+#[derive(Debug, Clone, Copy, Default)]
+struct Last {
+    sent: Option<Instant>,
+    under_way: bool,
+    /// How many in a row were not answered as they should be.
+    failed: u32,
 }
 
 /// What a probe found.
@@ -32,35 +52,45 @@ pub(super) struct Probed {
     pub(super) passed: bool,
     /// The result for people.
     pub(super) words: String,
-    /// How long it took.
-    pub(super) took: Duration,
+    /// Whether the backend has been asked in vain for so long that the question may be wrong: it takes connections, and
+    /// then says nothing that can be understood, or always the same error.
+    pub(super) unknown: bool,
 }
 
 impl Probes {
     pub(super) fn new(backends: usize, settings: CheckSettings) -> Self {
-        Self { settings, last: vec![None; backends], results: mpsc::unbounded_channel() }
+        let (sender, results) = mpsc::unbounded_channel();
+        Self { settings, last: vec![Last::default(); backends], results, sender }
     }
 
-    /// Sends a probe to the backend at this position, unless the last one was sent a moment ago.
+    /// Sends a probe to the backend at this position, unless one is under way or the last was sent a moment ago.
     pub(super) fn send(&mut self, at: usize, backend: &Backend, now: Instant) {
         let last = &mut self.last[at];
-        if last.is_some_and(|last| now.duration_since(last) < BETWEEN) {
+        if last.under_way || last.sent.is_some_and(|sent| now.duration_since(sent) < BETWEEN) {
             return;
         }
-        *last = Some(now);
-        let (address, settings, results) = (backend.address, self.settings.clone(), self.results.0.clone());
+        (last.sent, last.under_way) = (Some(now), true);
+        let (address, settings, results) = (backend.address, self.settings.clone(), self.sender.clone());
         tokio::spawn(async move {
-            let begun = Instant::now();
-            let Outcome { result, words } = over_the_network()(address, settings).await;
-            let passed = result == Some(CheckResult::Pass);
+            let outcome = over_the_network()(address, settings).await;
             // Nobody listens after a reload: it probes anew.
-            let _ = results.send(Probed { backend: at, passed, words, took: begun.elapsed() });
+            let _ = results.send((at, outcome));
         });
     }
 
     /// Takes a result that has come.
     pub(super) fn take(&mut self) -> Option<Probed> {
-        self.results.1.try_recv().ok()
+        let (backend, Outcome { result, words }) = self.results.try_recv().ok()?;
+        let last = &mut self.last[backend];
+        let passed = result == Some(CheckResult::Pass);
+        last.under_way = false;
+        last.failed = if passed { 0 } else { last.failed.saturating_add(1) };
+        let unknown = match result {
+            Some(CheckResult::FailProtocol) => last.failed >= MISUNDERSTOOD,
+            Some(CheckResult::FailStatus) => last.failed >= REFUSED,
+            _ => false,
+        };
+        Some(Probed { backend, passed, words, unknown })
     }
 }
 

@@ -1,6 +1,6 @@
 //! What one look sees of a backend: sums over the cells of all workers.
 
-use crate::telemetry::{AttemptOutcome, BackendSeries, BackendShard, HistogramTotal};
+use crate::telemetry::{AttemptOutcome, BackendSeries, BackendShard, HistogramTotal, StatusTotal};
 use crate::upstream::{Backend, Sample, Totals};
 
 /// Attempts that say nothing about how the backend does.
@@ -37,6 +37,13 @@ pub(super) fn totals(backend: &Backend) -> Totals {
 /// Returns how many attempts there were.
 pub(super) fn attempts(series: &BackendSeries) -> u64 {
     series.shards().sum(|shard| shard.attempts.sum())
+}
+
+/// Returns how many final answers it gave.
+pub(super) fn requests(series: &BackendSeries) -> u64 {
+    let mut total = StatusTotal::default();
+    series.shards().iter().for_each(|shard| shard.requests.add_to(&mut total));
+    total.sum()
 }
 
 /// Returns the waits for answers so far.

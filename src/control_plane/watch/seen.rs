@@ -62,11 +62,6 @@ impl Seen {
         Arc::ptr_eq(&self.backend, &other.backend)
     }
 
-    /// Returns how many attempts there were until the last look.
-    pub(super) fn attempts(&self) -> u64 {
-        self.attempts
-    }
-
     /// Returns the waits since it was last called.
     pub(super) fn waits_since_last_period(&mut self, now: HistogramTotal) -> HistogramTotal {
         let since = now.since(&self.waits);

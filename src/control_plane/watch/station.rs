@@ -39,7 +39,7 @@ impl Station {
     pub(super) fn new(upstream: Arc<Upstream>, probes: Probes, board: Arc<Board>) -> Self {
         let now = Instant::now();
         let seen: Vec<Seen> = upstream.backends.iter().map(|backend| Seen::first(backend, now)).collect();
-        let requests = seen.iter().map(Seen::attempts).sum();
+        let requests = requests(&upstream);
         let mut judge = Judge::new(&upstream);
         // What it counts from: nothing can be found yet.
         let _ = judge.compare(&totals(&upstream));
@@ -51,6 +51,7 @@ impl Station {
         let mut fresh = Self::new(upstream, probes, self.board);
         let before = |seen: &Seen| self.seen.iter().position(|before| before.is_of(seen));
         let kept: Vec<Option<usize>> = fresh.seen.iter().map(before).collect();
+        (fresh.compared, fresh.refreshed, fresh.period) = (self.compared, self.refreshed, self.period);
         fresh.judge = self.judge;
         fresh.judge.follow(&fresh.upstream, &kept);
         for seen in self.seen {
@@ -127,16 +128,17 @@ impl Station {
 
     /// Probes those whose ejection has lasted long enough, and takes back those that answer.
     fn readmit(&mut self, now: Instant) {
-        while let Some(Probed { backend: at, passed, words, took }) = self.probes.take() {
+        while let Some(Probed { backend: at, passed, words, unknown }) = self.probes.take() {
             let backend = &self.upstream.backends[at];
             if passed {
                 self.judge.probe_answered(at);
             }
-            let for_latency = |reason| reason == EjectionReason::Latency;
-            let was_slow =
-                backend.availability().ejection().is_some_and(|ejection| for_latency(ejection.reason));
-            let is_slow = || self.judge.slow_from(at).is_some_and(|limit| took > limit);
-            if !passed || was_slow && is_slow() {
+            // Of one that was silent, only an answer tells that it no longer is. Any other comes back in the end, and is
+            // ejected for longer if it was too early.
+            let stalled = |reason| reason == EjectionReason::Stalled;
+            let was_silent =
+                backend.availability().ejection().is_some_and(|ejection| stalled(ejection.reason));
+            if !passed && (was_silent || !unknown) {
                 continue;
             }
             if let Some(observed) = self.upstream.observe(backend, Event::Readmit, now) {
@@ -170,7 +172,7 @@ impl Station {
         for (at, observed) in self.upstream.tick(now) {
             self.announce(at, observed, "the slow start is over");
         }
-        let requests: u64 = self.seen.iter().map(Seen::attempts).sum();
+        let requests = requests(&self.upstream);
         let elapsed = now.duration_since(self.refreshed);
         self.upstream.refill_budget(requests.saturating_sub(self.requests), elapsed);
         self.requests = requests;
@@ -197,6 +199,11 @@ impl Station {
     fn announce(&self, at: usize, observed: Observed, words: &str) {
         self.board.announce(&self.upstream.name, &self.upstream.backends[at].name, observed, words);
     }
+}
+
+/// Returns how many requests were answered by its backends.
+fn requests(upstream: &Upstream) -> u64 {
+    upstream.backends.iter().map(|backend| sample::requests(&backend.series)).sum()
 }
 
 fn totals(upstream: &Upstream) -> Vec<Totals> {

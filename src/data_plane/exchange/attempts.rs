@@ -34,6 +34,8 @@ pub(super) struct Underway<'s> {
     pub(super) download: Download,
     /// Whether silence, or the time that it takes, still asks for a rival.
     pub(super) impatient: bool,
+    /// Whether it was not yet found to be overdue by itself.
+    pub(super) unhurried: bool,
     /// Bytes sent to the backend; known when the attempt is set aside or over.
     pub(super) sent_bytes: u64,
 }
@@ -81,6 +83,11 @@ impl<'s> Forwarding<'_, 's> {
             let begun = match next {
                 Next::Elsewhere => match self.first_claim() {
                     Ok(claim) => self.begin(claim, false).await,
+                    // Nobody else can take it: the attempt that was set aside is still the best hope.
+                    Err(_) if let Some(rival) = self.take_up_rival() => {
+                        next = rival;
+                        continue;
+                    }
                     Err(NoPick::NoneAvailable) => {
                         return Box::pin(self.refuse_for_want_of_backends()).await;
                     }
@@ -137,7 +144,7 @@ impl<'s> Forwarding<'_, 's> {
                 if self.upstream.exchange.host == HostHeader::Backend {
                     self.upload.set_host(&contact.pick.backend.address.to_string());
                 }
-                Ok(Underway { contact, download, impatient: true, sent_bytes: 0 })
+                Ok(Underway { contact, download, impatient: true, unhurried: true, sent_bytes: 0 })
             }
             Err((pick, error)) => {
                 self.count(&pick, error.outcome());
@@ -171,9 +178,14 @@ impl<'s> Forwarding<'_, 's> {
     async fn converse(&mut self, underway: &mut Underway<'s>) -> Result<Finish, Failure> {
         self.record.body_came_later |= !self.upload.is_received();
         let head = {
-            let Underway { contact, download, impatient, .. } = &mut *underway;
-            let watched = *impatient && self.plan.idempotent && self.upstream.retries.hedge != Hedge::Off;
+            let Underway { contact, download, impatient, unhurried, .. } = &mut *underway;
+            let watched = *impatient && self.plan.hedgeable && self.upstream.retries.hedge != Hedge::Off;
+            let overdue = self.upstream.overdue_after().filter(|_| watched && *unhurried);
+            let per_try = self.upstream.retries.per_try_timeout;
             let mut attempt = self.attempt(contact, watched);
+            attempt.patience.response = attempt.patience.response.min(per_try);
+            // A timer, which only those pay for who have asked for it.
+            attempt.race.overdue = overdue.map(|after| Box::pin(sleep(after)));
             let head = download.head(&mut attempt).await;
             let sent = attempt.sent_bytes;
             self.record.sent_bytes += sent;
@@ -202,25 +214,19 @@ impl<'s> Forwarding<'_, 's> {
         let backend: &'x Backend = contact.pick.backend;
         let timeouts = self.listener.timeouts;
         let ExchangeSettings { response_timeout, .. } = self.upstream.exchange;
-        let overdue = self.upstream.overdue_after().filter(|_| watched);
         Attempt {
             worker: &self.connection.worker,
             client: &mut self.connection.stream,
             backend: &mut contact.stream,
             upload: &mut self.upload,
             deadline: &self.connection.deadline,
-            patience: Patience {
-                body: timeouts.body,
-                write: timeouts.write,
-                response: response_timeout.min(self.upstream.retries.per_try_timeout),
-            },
+            patience: Patience { body: timeouts.body, write: timeouts.write, response: response_timeout },
             watch: self.connection.ahead.is_none(),
             sent_bytes: 0,
             race: Race {
                 rival: self.rival.as_mut().map(|rival| &mut rival.contact.stream),
                 alarm: watched.then_some((backend, contact.alarm)),
-                // A timer, which only those pay for who have asked for it.
-                overdue: overdue.map(|after| Box::pin(sleep(after))),
+                overdue: None,
             },
             drains: (backend, contact.drains),
         }

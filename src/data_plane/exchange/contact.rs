@@ -109,7 +109,9 @@ impl<'s> Forwarding<'_, 's> {
     }
 
     fn dial(&self, (pick, in_flight): Claim<'s>) -> Dial<'s> {
-        let connecting = Box::pin(connect(pick.backend.address, self.upstream.exchange.connect_timeout));
+        let settings = &self.upstream.exchange;
+        let (patience, unacknowledged) = (settings.connect_timeout, settings.response_timeout);
+        let connecting = Box::pin(connect(pick.backend.address, patience, unacknowledged));
         let waiting = self.waiting(pick.backend);
         Dial { pick, in_flight, waiting, begun: Instant::now(), connecting }
     }
@@ -201,7 +203,7 @@ impl<'s> Forwarding<'_, 's> {
     /// Returns how long a connect to the backend is waited for before another is tried as well.
     fn connect_patience(&self, backend: &Backend) -> Duration {
         let most = self.upstream.exchange.connect_patience;
-        match backend.connects.estimate(Instant::now(), true) {
+        match backend.connects.estimate(Instant::now(), false) {
             None => most,
             Some(usual) => Duration::from_secs_f32(usual * PATIENCE_FACTOR).max(PATIENCE_MIN).min(most),
         }

@@ -28,7 +28,7 @@ impl<'s> Forwarding<'_, 's> {
         let Underway { contact: Contact { pick, mut stream, in_flight, drains, .. }, download, .. } = attempt;
         let backend = pick.backend;
         self.record.answered(download.sent, download.first_byte, download.head_sent);
-        if self.tried.others_than(pick.index) {
+        if !failed && self.tried.others_than(pick.index) {
             backend.series.shard(self.connection.worker.id).rescues.inc();
         }
         // An answer without an error needs no exact time, so no clock is read for it.

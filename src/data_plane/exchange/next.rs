@@ -11,6 +11,11 @@ use crate::upstream::{Attempted, Decision, Failure as Kind, Pick, Sign};
 impl<'s> Forwarding<'_, 's> {
     /// Decides what follows an attempt that did not get its answer; says so as well.
     pub(super) fn after(&mut self, mut attempt: Underway<'s>, failure: Failure) -> Next<'s> {
+        let failure = match failure {
+            // It broke all the same, and whoever asked will hear of it.
+            Failure::Stale if !self.may_begin_anew() => Failure::Reset,
+            other => other,
+        };
         match failure {
             Failure::Overdue => return self.hedge(attempt),
             Failure::Overtaken => {
@@ -24,6 +29,8 @@ impl<'s> Forwarding<'_, 's> {
             Failure::Stale => {
                 pick.backend.series.shard(self.connection.worker.id).connections_stale.inc();
             }
+            // A stream that pauses has been answered.
+            Failure::Timeout if attempt.download.started => {}
             Failure::Reset | Failure::Timeout | Failure::BadResponse(_) => {
                 self.upstream.note(pick.backend, Sign::Broke, Instant::now());
             }
@@ -84,14 +91,7 @@ impl<'s> Forwarding<'_, 's> {
 
     /// Asks the rules, and for what they do not know: whether somebody else is left, and the budget.
     pub(super) fn decide(&self, kind: Kind, index: usize, answer_started: bool) -> Decision {
-        let decision = self.upstream.retries.decide(&Attempted {
-            failure: kind,
-            repeatable: self.plan.idempotent,
-            request_written: self.upload.has_begun(),
-            body_intact: self.upload.is_replayable(),
-            answer_started,
-            attempts: self.record.attempts,
-        });
+        let decision = self.upstream.retries.decide(&self.attempted(kind, answer_started));
         let refusal = match decision {
             decided if decided.needs_another_backend() && !self.others_than(index) => RetryRefusal::NoBackend,
             decided if decided.costs_a_retry() && !self.upstream.budget.take() => RetryRefusal::Budget,
@@ -102,12 +102,30 @@ impl<'s> Forwarding<'_, 's> {
         Decision::GiveUp(Some(refusal))
     }
 
+    /// Tells whether a request that met a stale connection may be sent again.
+    fn may_begin_anew(&self) -> bool {
+        self.upstream.retries.decide(&self.attempted(Kind::Stale, false)) == Decision::Fresh
+    }
+
+    fn attempted(&self, failure: Kind, answer_started: bool) -> Attempted {
+        Attempted {
+            failure,
+            repeatable: self.plan.idempotent,
+            request_written: self.upload.has_begun(),
+            body_intact: self.upload.is_replayable(),
+            answer_started,
+            attempts: self.record.attempts,
+        }
+    }
+
     /// Sets an attempt aside that is overdue, so that another backend is asked beside it.
     fn hedge(&mut self, mut attempt: Underway<'s>) -> Next<'s> {
         let pick = attempt.contact.pick;
         // An alarm that comes later asks again: the budget may have grown.
         attempt.contact.alarm = pick.backend.alarm();
         attempt.impatient = self.rival.is_none();
+        // The time that it takes asks once.
+        attempt.unhurried = false;
         let possible = attempt.impatient && self.upload.is_complete();
         if !possible || !matches!(self.decide(Kind::Overdue, pick.index, false), Decision::Elsewhere(_)) {
             return Next::Resume(attempt);
@@ -122,7 +140,7 @@ impl<'s> Forwarding<'_, 's> {
     }
 
     /// Goes back to the rival, which is answered first or is the last hope.
-    fn take_up_rival(&mut self) -> Option<Next<'s>> {
+    pub(super) fn take_up_rival(&mut self) -> Option<Next<'s>> {
         let rival = *self.rival.take()?;
         self.upload.was_sent_before();
         self.record.picked(rival.contact.pick.backend);
@@ -142,8 +160,6 @@ impl<'s> Forwarding<'_, 's> {
 
     /// Tells whether a backend is left that may be picked and has not been tried, besides the one at `index`.
     pub(super) fn others_than(&self, index: usize) -> bool {
-        let fleet = self.upstream.fleet();
-        let untried = |other: usize| other != index && !self.tried.contains(other) && fleet.accepts(other);
-        (0..self.upstream.backends.len()).any(untried)
+        self.upstream.has_other(index, &self.tried)
     }
 }

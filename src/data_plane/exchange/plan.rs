@@ -16,7 +16,7 @@ use crate::data_plane::http1::rewrite::{self, ClientLines, Onward};
 use crate::data_plane::route::{RequestFacts, Route, Target};
 use crate::data_plane::snapshot::Listener;
 use crate::data_plane::worker::Worker;
-use crate::upstream::{HostHeader, Upstream, is_idempotent};
+use crate::upstream::{HostHeader, Upstream, is_idempotent, is_safe};
 
 /// What planning reads besides the request.
 #[derive(Debug, Clone, Copy)]
@@ -42,6 +42,9 @@ pub(super) struct Plan<'s> {
     pub(super) asked: Asked,
     /// Whether it may be repeated: the method is idempotent (RFC 9110 §9.2.2), or the route says so.
     pub(super) idempotent: bool,
+    /// Whether two backends may be asked at the same time: the method is safe (RFC 9110 §9.2.1), or the route says that
+    /// it may be repeated. A `PUT` that one of two carries out late would undo the next one.
+    pub(super) hedgeable: bool,
     /// What is left of the body.
     pub(super) body: Body,
     /// Where the words of the request stand.
@@ -94,6 +97,7 @@ pub(super) fn plan<'s>(
         &Onward { client: planning.lines, host: host_for(&destination), request_id },
         &mut outbound,
     );
+    let declared = route.is_some_and(|route| route.idempotent);
     let mut plan = Plan {
         route,
         destination,
@@ -104,7 +108,8 @@ pub(super) fn plan<'s>(
             wished_persistent: head.persistent(),
             upgrade: head.upgrade().is_some(),
         },
-        idempotent: route.is_some_and(|route| route.idempotent) || is_idempotent(head.method.as_bytes()),
+        idempotent: declared || is_idempotent(head.method.as_bytes()),
+        hedgeable: declared || is_safe(head.method.as_bytes()),
         body: Body::new(head.framing, Keep::Framed),
         words: Words {
             method: head.method.len(),

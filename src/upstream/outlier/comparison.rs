@@ -133,11 +133,6 @@ impl Comparison {
         reasons.next()
     }
 
-    pub(super) fn slow_from(&self, backend: usize, rules: &OutlierRules) -> Option<Duration> {
-        let (_, peers) = self.sides(backend, Window::Steps(RECENT))?;
-        slow_from(&peers, rules).map(Duration::from_secs_f64)
-    }
-
     /// Adds up what the backend and its peers did. None where they are not to be compared.
     fn sides(&self, backend: usize, window: Window) -> Option<(Totals, Totals)> {
         let mut peers = Totals::default();

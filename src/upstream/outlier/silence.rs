@@ -55,6 +55,8 @@ struct Ear {
     told: u32,
     /// Whether the silence is one that ejects if it lasts.
     grave: bool,
+    /// Whether a probe was answered since the last answer.
+    excused: bool,
 }
 
 impl Silences {
@@ -63,9 +65,15 @@ impl Silences {
         self.0 = kept.iter().map(ear).collect();
     }
 
-    pub(super) fn end(&mut self, backend: usize) {
-        if let Some(ear) = self.0.get_mut(backend) {
-            ear.end();
+    /// Takes note of an answer to a probe. It excuses one silence: what answers may be only the front of what hangs.
+    pub(super) fn excuse(&mut self, backend: usize) {
+        if let Some(ear) = self.0.get_mut(backend)
+            && !ear.excused
+        {
+            ear.silent_since = None;
+            ear.newcomers_since = None;
+            ear.grave = false;
+            ear.excused = true;
         }
     }
 
@@ -162,6 +170,7 @@ impl Ear {
         self.newcomers_since = None;
         self.told = 0;
         self.grave = false;
+        self.excused = false;
     }
 
     fn is_beyond_patience(&self, sample: &Sample, usual: Duration, now: Instant) -> bool {
