@@ -5,7 +5,8 @@
 //!
 //! The average is that of Finagle's "peak EWMA": a slower answer than the average replaces it at once, a faster one
 //! pulls it down in proportion to the time since the last answer, so that a backend which stalls is seen after one
-//! answer and forgiven over [`DECAY`].
+//! answer and forgiven over [`DECAY`]. What is ours is that the idle are forgiven sooner: a backend that was found slow gets no answers to
+//! give any more, so that it would take minutes to be believed.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -14,6 +15,10 @@ use tokio::time::Instant;
 
 /// The time in which the weight of an old answer falls to 1/e.
 pub const DECAY: Duration = Duration::from_secs(10);
+
+/// The time without answers in which what is known of a backend falls to 1/e: one that was a hundred times slower is
+/// tried again after two seconds, at the price of one slow answer.
+const FORGIVEN: Duration = Duration::from_millis(500);
 
 /// A stamp counts spans of 2¹⁴ ns, which is fine enough to tell answers apart, and begins anew after 19 hours.
 const STAMP_SHIFT: u32 = 14;
@@ -39,11 +44,12 @@ impl PeakLatency {
         let took = took.as_secs_f32().max(f32::MIN_POSITIVE);
         let stamp = self.stamp(now);
         let new = match unpack(old) {
-            Some((peak, at)) if took < peak => {
-                let kept = decayed(stamp.wrapping_sub(at));
-                peak * kept + took * (1.0 - kept)
+            Some((peak, at)) => {
+                let spans = stamp.wrapping_sub(at);
+                let (peak, kept) = (peak * decayed(spans, FORGIVEN), decayed(spans, DECAY));
+                if took < peak { peak * kept + took * (1.0 - kept) } else { took }
             }
-            _ => took,
+            None => took,
         };
         // A lost race drops this answer in favour of another worker's: cheaper than a loop, and as good an estimate.
         let _ = self.cell.compare_exchange(old, pack(new, stamp), Relaxed, Relaxed);
@@ -61,7 +67,7 @@ impl PeakLatency {
     #[must_use]
     pub fn estimate(&self, now: Instant, idle: bool) -> Option<f32> {
         let (peak, at) = unpack(self.cell.load(Relaxed))?;
-        Some(if idle { peak * decayed(self.stamp(now).wrapping_sub(at)) } else { peak })
+        Some(if idle { peak * decayed(self.stamp(now).wrapping_sub(at), FORGIVEN) } else { peak })
     }
 
     fn stamp(&self, now: Instant) -> u32 {
@@ -69,9 +75,9 @@ impl PeakLatency {
     }
 }
 
-fn decayed(spans: u32) -> f32 {
+fn decayed(spans: u32, within: Duration) -> f32 {
     const SPAN: f32 = (1_u32 << STAMP_SHIFT) as f32 * 1e-9;
-    (-(spans as f32) * SPAN / DECAY.as_secs_f32()).exp()
+    (-(spans as f32) * SPAN / within.as_secs_f32()).exp()
 }
 
 fn pack(seconds: f32, stamp: u32) -> u64 {
@@ -114,8 +120,18 @@ mod tests {
         let start = Instant::now();
         let latency = PeakLatency::new(start);
         latency.record(100 * MS, start);
-        latency.record(MS, start + DECAY);
-        close(latency.estimate(start + DECAY, false), 0.001 + 0.099 / std::f32::consts::E);
+        latency.record(MS, start + 5 * MS);
+        let estimate = latency.estimate(start + 5 * MS, false).expect("an answer was recorded");
+        assert!((0.09..0.1).contains(&estimate), "{estimate}");
+    }
+
+    #[test]
+    fn a_backend_that_was_left_alone_is_believed_at_once() {
+        let start = Instant::now();
+        let latency = PeakLatency::new(start);
+        latency.record(500 * MS, start);
+        latency.record(5 * MS, start + 6 * FORGIVEN);
+        close(latency.estimate(start + 6 * FORGIVEN, false), 0.005);
     }
 
     #[test]
@@ -123,7 +139,7 @@ mod tests {
         let start = Instant::now();
         let latency = PeakLatency::new(start);
         latency.record(100 * MS, start);
-        close(latency.estimate(start + DECAY, true), 0.1 / std::f32::consts::E);
-        close(latency.estimate(start + DECAY, false), 0.1);
+        close(latency.estimate(start + FORGIVEN, true), 0.1 / std::f32::consts::E);
+        close(latency.estimate(start + FORGIVEN, false), 0.1);
     }
 }
