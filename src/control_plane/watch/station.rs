@@ -96,9 +96,7 @@ impl Station {
         let mut findings = self.judge.look(now, &samples);
         if now.duration_since(self.compared) >= COMPARE_EVERY {
             self.compared = now;
-            let totals: Vec<_> =
-                self.upstream.backends.iter().map(|backend| sample::totals(backend)).collect();
-            findings.extend(self.judge.compare(&totals));
+            findings.extend(self.judge.compare(&totals(&self.upstream)));
         }
         for (at, finding) in findings {
             match finding {
