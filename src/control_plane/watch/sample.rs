@@ -23,7 +23,8 @@ pub(super) fn totals(backend: &Backend) -> Totals {
     let shards = backend.series.shards();
     let neutral =
         |shard: &BackendShard| NEUTRAL.iter().map(|outcome| shard.attempts.get(*outcome)).sum::<u64>();
-    let attempts = shards.sum(|shard| shard.attempts.sum() - neutral(shard));
+    // The cells are read one after the other while the worker goes on counting: the part may be ahead of the whole.
+    let attempts = shards.sum(|shard| shard.attempts.sum().saturating_sub(neutral(shard)));
     let well = shards.sum(|shard| shard.attempts.get(AttemptOutcome::Ok));
     Totals {
         available: backend.series.is_up(),
