@@ -16,7 +16,8 @@
 //! - [`record`]: what is kept of each answer: by phase, by second, by backend;
 //! - [`report`]: the record as plain numbers, ready for JSON;
 //! - [`child`]: starts and ends the programs that the benchmarks put load on;
-//! - [`program`]: finds them.
+//! - [`program`]: finds them;
+//! - [`story`]: tells what happened to backends under load, in sentences and graphs.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), loadtest::plan::PlanError> {
@@ -49,3 +50,5 @@ pub mod report;
 pub mod child;
 
 pub mod program;
+
+pub mod story;
