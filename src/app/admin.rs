@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
+use tokio::task::{AbortHandle, JoinHandle};
 
 use super::AppError;
-use crate::control_plane::admin::{self, AdminState, PastExchanges};
+use crate::control_plane::admin::{self, AdminState, CurrentUpstreams, LiveFeed, PastExchanges};
 use crate::control_plane::health::Board;
 use crate::data_plane::worker::Shared;
 
@@ -16,6 +16,8 @@ use crate::data_plane::worker::Shared;
 pub(super) struct Admin {
     end: oneshot::Sender<()>,
     task: JoinHandle<()>,
+    live: Arc<LiveFeed>,
+    looking: AbortHandle,
 }
 
 impl Admin {
@@ -34,22 +36,28 @@ impl Admin {
         let address = listener.local_addr().map_err(failed)?;
         tracing::info!(%address, "admin listening");
         let snapshot = Arc::clone(&shared.snapshot);
-        let state = AdminState {
-            telemetry: Arc::clone(&shared.telemetry),
-            upstreams: Arc::new(move || snapshot.load().upstreams.clone()),
-            board,
-            past_exchanges,
-        };
+        let telemetry = Arc::clone(&shared.telemetry);
+        let upstreams: CurrentUpstreams = Arc::new(move || snapshot.load().upstreams.clone());
+        let live = Arc::new(LiveFeed::new(
+            Arc::clone(&telemetry),
+            Arc::clone(&upstreams),
+            Arc::clone(&board),
+            Arc::new(|_| None),
+        ));
+        let state = AdminState { telemetry, upstreams, board, past_exchanges, live: Arc::clone(&live) };
+        let looking = tokio::spawn(Arc::clone(&live).run()).abort_handle();
         let (end, ended) = oneshot::channel();
         let shutdown = async {
             // An error means that nobody is left to say it, which is an end as well.
             let _ = ended.await;
         };
-        Ok(Self { end, task: tokio::spawn(admin::serve(listener, state, shutdown)) })
+        Ok(Self { end, task: tokio::spawn(admin::serve(listener, state, shutdown)), live, looking })
     }
 
     /// Ends the server after the requests that it is answering.
     pub(super) async fn stop(self) {
+        self.looking.abort();
+        self.live.end();
         let _ = self.end.send(());
         let _ = self.task.await;
     }

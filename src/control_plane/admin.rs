@@ -8,9 +8,11 @@
 //! - `status`: `/live` and `/ready`, `/metrics`, `/` and what is said to a wrong request.
 //! - `upstreams`: the JSON answers; `report`: the same for people, as plain text.
 //! - `why`: the latest exchanges, and what was decided about each.
+//! - `live`: what happens now and has happened lately, told each second to those who watch.
 //! - `drain`: takes a backend out of service, and brings it back.
 
 mod drain;
+mod live;
 mod report;
 mod server;
 mod status;
@@ -27,6 +29,7 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use tokio::sync::oneshot;
 
+pub use live::{CpuOfBackend, LiveFeed};
 pub use server::serve;
 
 use crate::control_plane::health::Board;
@@ -35,7 +38,7 @@ use crate::upstream::Upstream;
 
 /// What there is to ask for: the path, with its method unless it is GET, and what it answers. Shown at `/` and to those who
 /// ask for something else.
-const ANSWERS: [(&str, &str); 11] = [
+const ANSWERS: [(&str, &str); 12] = [
     ("/", "this page"),
     ("/live", "200 while the process lives"),
     ("/ready", "200 while it takes traffic, 503 before it serves and while it drains"),
@@ -48,6 +51,7 @@ const ANSWERS: [(&str, &str); 11] = [
         "the backend finishes what it has, and gets no more",
     ),
     ("POST /api/v1/upstreams/{name}/backends/{backend}/ready", "the backend takes new work again"),
+    ("/api/v1/live", "what happens now, after the last 15 minutes, as server-sent events"),
     ("/api/v1/transitions", "the latest changes of backends' states, as JSON"),
     ("/api/v1/why", "the latest exchanges: where each went, why, and how that ended, as JSON"),
 ];
@@ -69,6 +73,8 @@ pub struct AdminState {
     pub board: Arc<Board>,
     /// What the workers remember.
     pub past_exchanges: PastExchanges,
+    /// What is told to those who watch.
+    pub live: Arc<LiveFeed>,
 }
 
 impl fmt::Debug for AdminState {
@@ -89,6 +95,7 @@ pub fn router(state: AdminState) -> Router {
         .route("/api/v1/upstreams/{name}", get(upstreams::one))
         .route("/api/v1/upstreams/{name}/backends/{backend}/drain", post(drain::drain))
         .route("/api/v1/upstreams/{name}/backends/{backend}/ready", post(drain::ready))
+        .route("/api/v1/live", get(live::live))
         .route("/api/v1/transitions", get(upstreams::transitions))
         .route("/api/v1/why", get(why::why))
         .fallback(status::not_found)

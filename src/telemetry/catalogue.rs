@@ -251,6 +251,12 @@ catalogue! {
         ADMIN_REQUESTS = Counter "plimsoll_admin_requests_total" [class] "requests",
             "Requests to the admin interface, by class of the code.",
             when "scrapes or operations fail";
+        LIVE_VIEWERS = Gauge "plimsoll_live_viewers" [] "viewers",
+            "Viewers of the live feed, as of the last second.",
+            when "the live page says that as many watch as may";
+        LIVE_VIEWERS_DROPPED = Counter "plimsoll_live_viewers_dropped_total" [] "viewers",
+            "Viewers of the live feed that were cut off because they could not keep up.",
+            when "the live page keeps connecting again";
         ACCESS_LOG_LINES = Counter "plimsoll_access_log_lines_total" [] "lines",
             "Lines written to the access log.",
             when "you compare the access log with the requests";

@@ -87,6 +87,11 @@ label! {
     }
 }
 
+impl AttemptOutcome {
+    /// How attempts end that say nothing about how the backend does.
+    pub const NEUTRAL: [Self; 3] = [Self::Overtaken, Self::Stale, Self::ClientAbort];
+}
+
 label! {
     /// Why a backend was picked; not of a metric, but of the access log and of `/api/v1/why`.
     PickReason as "pick" {

@@ -8,6 +8,7 @@
 //! - shards: one copy per worker, added up at scrape time.
 //! - access_log: one line per exchange; program_log: what the program says about itself, through `tracing`.
 //! - decisions: what a worker remembers of its latest exchanges, and why each went where it did.
+//! - history: the last seconds of each backend, for the live page.
 //! - series: the cells of one backend, upstream, listener, route, and of the process.
 
 mod access_log;
@@ -18,6 +19,7 @@ mod cells;
 mod decisions;
 mod exposition;
 mod histogram;
+mod history;
 mod labels;
 mod metrics_md;
 mod program_log;
@@ -33,6 +35,10 @@ pub use by_label::ByLabel;
 pub use cells::{Cell, Counter, FloatGauge, Gauge, LocalGauge, SharedCounter};
 pub use decisions::{Decisions, PastExchange, RequestLine, TRIES_KEPT, Tries, Try};
 pub use histogram::{BOUNDS_NS, Histogram, HistogramTotal};
+pub use history::{
+    Column, History, Reading, SAMPLES_MAX, SECONDS_MAX, SECONDS_MIN, Sample, Scene, TRACKS_MAX, Track,
+    TrackName, UpstreamScene,
+};
 pub use labels::{
     AcceptError, AttemptOutcome, BackendState, CheckResult, CodeClass, EjectionReason, Label, NoneAvailable,
     PickReason, QueueEnd, RefusalReason, ReloadResult, RetryReason, RetryRefusal, TransitionCause,
@@ -98,6 +104,13 @@ impl Telemetry {
     /// Returns the series of a route: the same while anyone holds it.
     pub fn route(&self, route: &str) -> Arc<RouteSeries> {
         self.series.routes.get_or_make(route.into(), |_| RouteSeries::new(route, self.workers))
+    }
+
+    /// Adds up the final answers of exchanges without an upstream; see [`ListenerSeries::unrouted`].
+    pub fn unrouted(&self) -> StatusTotal {
+        let mut total = StatusTotal::default();
+        self.series.unrouted.iter().for_each(|answers| answers.add_to(&mut total));
+        total
     }
 
     /// Returns the series that exist once.

@@ -19,14 +19,17 @@ use super::status::complain;
 use crate::control_plane::health::{Board, PastTransition};
 use crate::telemetry::{Label as _, rfc3339};
 use crate::upstream::Upstream;
-use backend::BackendView;
+pub(super) use backend::BackendView;
 
 /// Answers `GET /api/v1/upstreams`: `{"upstreams": […]}`, in file order, each as [`one`] shows it.
 pub(super) async fn all(State(state): State<AdminState>) -> Json<UpstreamsView> {
     let now = Now::read();
     let upstreams = (state.upstreams)();
     Json(UpstreamsView {
-        upstreams: upstreams.iter().map(|upstream| UpstreamView::of(upstream, &state.board, now)).collect(),
+        upstreams: upstreams
+            .iter()
+            .map(|upstream| UpstreamView::of(upstream, &state.board, now, |view| view))
+            .collect(),
     })
 }
 
@@ -89,7 +92,9 @@ pub(super) async fn all(State(state): State<AdminState>) -> Json<UpstreamsView> 
 pub(super) async fn one(State(state): State<AdminState>, Path(name): Path<String>, uri: Uri) -> Response {
     let upstreams = (state.upstreams)();
     match upstreams.iter().find(|upstream| *upstream.name == *name) {
-        Some(upstream) => Json(UpstreamView::of(upstream, &state.board, Now::read())).into_response(),
+        Some(upstream) => {
+            Json(UpstreamView::of(upstream, &state.board, Now::read(), |view| view)).into_response()
+        }
         None => complain(StatusCode::NOT_FOUND, &uri, "there is no upstream of this name"),
     }
 }
@@ -106,8 +111,9 @@ pub(super) struct UpstreamsView {
     upstreams: Vec<UpstreamView>,
 }
 
+/// An upstream, with its backends in a form that whoever asks adds to.
 #[derive(Debug, Serialize)]
-struct UpstreamView {
+pub(super) struct UpstreamView<B = BackendView> {
     name: Box<str>,
     balance: &'static str,
     configured: usize,
@@ -115,7 +121,7 @@ struct UpstreamView {
     fail_open: bool,
     retries_left: u64,
     queued: u64,
-    backends: Vec<BackendView>,
+    backends: Vec<B>,
 }
 
 #[derive(Debug, Serialize)]
@@ -124,7 +130,7 @@ pub(super) struct TransitionsView {
 }
 
 #[derive(Debug, Serialize)]
-struct TransitionView {
+pub(super) struct TransitionView {
     at: String,
     upstream: Box<str>,
     backend: Box<str>,
@@ -160,8 +166,9 @@ impl Now {
     }
 }
 
-impl UpstreamView {
-    fn of(upstream: &Upstream, board: &Board, now: Now) -> Self {
+impl<B> UpstreamView<B> {
+    /// Shows an upstream, and each of its backends as `form` makes it of the view.
+    pub(super) fn of(upstream: &Upstream, board: &Board, now: Now, form: impl Fn(BackendView) -> B) -> Self {
         let fleet = upstream.fleet();
         let backends = upstream.backends.iter().enumerate();
         Self {
@@ -174,13 +181,8 @@ impl UpstreamView {
             queued: u64::try_from(upstream.series.queued.get()).unwrap_or(0),
             backends: backends
                 .map(|(at, backend)| {
-                    BackendView::of(
-                        backend,
-                        &fleet,
-                        at,
-                        board.last_result(&upstream.name, &backend.name),
-                        now,
-                    )
+                    let last = board.last_result(&upstream.name, &backend.name);
+                    form(BackendView::of(backend, &fleet, at, last, now))
                 })
                 .collect(),
         }
@@ -188,7 +190,8 @@ impl UpstreamView {
 }
 
 impl TransitionView {
-    fn of(past: PastTransition) -> Self {
+    /// Shows a transition.
+    pub(super) fn of(past: PastTransition) -> Self {
         Self {
             at: rfc3339(past.at).to_string(),
             upstream: past.upstream,

@@ -7,6 +7,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::telemetry::{BackendState, CheckResult, Label, TransitionCause};
@@ -52,6 +53,8 @@ pub struct PastTransition {
 pub struct Board {
     results: Mutex<HashMap<Key, LastResult>>,
     transitions: Mutex<VecDeque<PastTransition>>,
+    /// How many transitions there were, those included that are forgotten.
+    count: watch::Sender<u64>,
 }
 
 /// The names of an upstream and of a backend in it.
@@ -70,6 +73,22 @@ impl Board {
         lock(&self.transitions).iter().cloned().collect()
     }
 
+    /// Returns the transitions that came after so many, oldest first, and how many there were in all. Those that are
+    /// forgotten are missing.
+    #[must_use]
+    pub fn transitions_after(&self, count: u64) -> (Vec<PastTransition>, u64) {
+        let transitions = lock(&self.transitions);
+        let all = *self.count.borrow();
+        let new = usize::try_from(all.saturating_sub(count)).unwrap_or(usize::MAX).min(transitions.len());
+        (transitions.iter().skip(transitions.len() - new).cloned().collect(), all)
+    }
+
+    /// Tells of each transition that is remembered from now on.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.count.subscribe()
+    }
+
     /// Remembers a transition, of whatever cause.
     pub(in super::super) fn add_transition(&self, transition: PastTransition) {
         let mut transitions = lock(&self.transitions);
@@ -77,6 +96,7 @@ impl Board {
             transitions.pop_front();
         }
         transitions.push_back(transition);
+        self.count.send_modify(|count| *count += 1);
     }
 
     /// Tells an upstream what was learned about one of its backends, and announces what changes by it. `words` say what is
@@ -173,6 +193,22 @@ mod tests {
         let kept = board.transitions();
         assert_eq!(kept.len(), REMEMBERED);
         assert_eq!((kept[0].clone(), kept[255].clone()), (transition(744), transition(999)));
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_transitions_is_told_of_each_once() {
+        let board = Board::default();
+        board.add_transition(transition(0));
+        let mut changes = board.changes();
+        let (before, seen) = board.transitions_after(0);
+        assert_eq!((before, seen), (vec![transition(0)], 1));
+        (1..=2).for_each(|second| board.add_transition(transition(second)));
+        changes.changed().await.expect("the board lives");
+        let (new, seen) = board.transitions_after(seen);
+        assert_eq!(new, [transition(1), transition(2)]);
+        assert_eq!(board.transitions_after(seen), (vec![], 3));
+        (0..1000).for_each(|second| board.add_transition(transition(second)));
+        assert_eq!(board.transitions_after(seen).0.len(), REMEMBERED, "the others are forgotten");
     }
 
     #[test]

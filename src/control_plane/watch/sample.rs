@@ -3,10 +3,6 @@
 use crate::telemetry::{AttemptOutcome, BackendSeries, BackendShard, HistogramTotal, StatusTotal};
 use crate::upstream::{Backend, Sample, Totals};
 
-/// Attempts that say nothing about how the backend does.
-const NEUTRAL: [AttemptOutcome; 3] =
-    [AttemptOutcome::Overtaken, AttemptOutcome::Stale, AttemptOutcome::ClientAbort];
-
 /// Returns what is looked at each time.
 pub(super) fn sample(backend: &Backend) -> Sample {
     let shards = backend.series.shards();
@@ -21,8 +17,9 @@ pub(super) fn sample(backend: &Backend) -> Sample {
 /// Returns what is compared with the other backends.
 pub(super) fn totals(backend: &Backend) -> Totals {
     let shards = backend.series.shards();
-    let neutral =
-        |shard: &BackendShard| NEUTRAL.iter().map(|outcome| shard.attempts.get(*outcome)).sum::<u64>();
+    let neutral = |shard: &BackendShard| {
+        AttemptOutcome::NEUTRAL.iter().map(|outcome| shard.attempts.get(*outcome)).sum::<u64>()
+    };
     // The cells are read one after the other while the worker goes on counting: the part may be ahead of the whole.
     let attempts = shards.sum(|shard| shard.attempts.sum().saturating_sub(neutral(shard)));
     let well = shards.sum(|shard| shard.attempts.get(AttemptOutcome::Ok));

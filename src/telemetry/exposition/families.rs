@@ -147,6 +147,8 @@ pub(super) static FAMILIES: &[(&Metric, Sample)] = &[
         }
     }),
     (&c::ADMIN_REQUESTS, |live, family| family.by_label(&[], |class| live.process.admin_requests.get(class))),
+    (&c::LIVE_VIEWERS, |live, family| family.number(&[], live.process.live_viewers.get() as f64)),
+    (&c::LIVE_VIEWERS_DROPPED, |live, family| family.count(&[], live.process.live_viewers_dropped.get())),
     (&c::ACCESS_LOG_LINES, |live, family| family.count(&[], live.process.access_log_lines.get())),
     (&c::ACCESS_LOG_DROPPED, |live, family| family.count(&[], live.process.access_log_dropped.get())),
 ];

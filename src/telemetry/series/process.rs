@@ -18,6 +18,10 @@ pub struct ProcessSeries {
     pub ready: Gauge,
     /// Requests to the admin interface, by class of the answer.
     pub admin_requests: ByLabel<CodeClass, SharedCounter>,
+    /// Who watches the live feed now.
+    pub live_viewers: Gauge,
+    /// Viewers of the live feed that were cut off because they could not keep up.
+    pub live_viewers_dropped: SharedCounter,
     /// Lines written to the access log.
     pub access_log_lines: SharedCounter,
     /// Lines of the access log that were dropped because its writer could not keep up.

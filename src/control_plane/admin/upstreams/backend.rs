@@ -11,8 +11,9 @@ use crate::control_plane::health::LastResult;
 use crate::telemetry::{CheckResult, Label, StatusTotal, rfc3339};
 use crate::upstream::{Backend, Ejection, Fleet};
 
+/// A backend with all that is known of it.
 #[derive(Debug, Serialize)]
-pub(super) struct BackendView {
+pub(in super::super) struct BackendView {
     name: Box<str>,
     address: String,
     state: &'static str,
@@ -50,6 +51,11 @@ struct CheckView {
 }
 
 impl BackendView {
+    /// Its name.
+    pub(in super::super) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Shows the backend at this position of its upstream.
     pub(super) fn of(
         backend: &Backend,

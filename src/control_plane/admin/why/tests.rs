@@ -4,7 +4,6 @@ use serde_json::Value;
 use tokio::sync::oneshot;
 
 use super::*;
-use crate::control_plane::health::Board;
 use crate::telemetry::{AttemptOutcome, PickReason, RequestLine, Telemetry, Tries};
 use crate::upstream::{BackendSettings, UpstreamSettings};
 
@@ -71,10 +70,8 @@ impl Asking {
             vec![first.1, other.1]
         };
         let state = AdminState {
-            telemetry: Telemetry::new(2),
-            upstreams: Arc::new(move || vec![Arc::clone(&upstream)]),
-            board: Arc::new(Board::default()),
             past_exchanges: Arc::new(past_exchanges),
+            ..AdminState::over(Telemetry::new(2), Arc::new(move || vec![Arc::clone(&upstream)]))
         };
         let uri: Uri = format!("/api/v1/why{query}").parse().expect("a URI");
         let response = why(State(state), Query::try_from_uri(&uri), uri).await;
