@@ -1,4 +1,4 @@
-//! `plimsoll ctl`: change what a running balancer does, through its admin interface.
+//! `plimsoll ctl`: asks a running balancer how it is, and changes what it does, through its admin interface.
 
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use hyper::Method;
+use hyper::{Method, StatusCode};
 use serde::Deserialize;
 use tokio::time::{sleep, timeout};
 
@@ -20,23 +20,24 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How often is asked whether a backend has finished what it had.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
 
-/// What to change.
+/// What to ask or to change.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   plimsoll ctl drain app/backend-1 --wait        returns when backend-1 may be stopped
   plimsoll ctl ready app/backend-1
-  plimsoll ctl drain app/backend-1 --admin 127.0.0.1:9901")]
+  plimsoll ctl drain app/backend-1 --admin 127.0.0.1:9901
+  plimsoll ctl ping --ready                      a health check where there is no shell, as in a container")]
 pub(super) struct Arguments {
     #[command(subcommand)]
-    change: Change,
+    action: Action,
     /// The balancer's `admin.address`.
     #[arg(long, global = true, value_name = "ADDRESS", default_value = "127.0.0.1:9900", value_parser = address)]
     admin: SocketAddr,
 }
 
 #[derive(Debug, clap::Subcommand)]
-enum Change {
+enum Action {
     /// Let a backend finish what it has, and give it nothing new.
     Drain {
         /// The backend, with its upstream.
@@ -51,6 +52,12 @@ enum Change {
         /// The backend, with its upstream.
         #[arg(value_name = "UPSTREAM/BACKEND")]
         backend: Place,
+    },
+    /// Exit with 0 when the balancer lives, else with 1.
+    Ping {
+        /// Ask whether it takes traffic: not while it starts or drains.
+        #[arg(long)]
+        ready: bool,
     },
 }
 
@@ -75,11 +82,12 @@ struct Refused {
     error: String,
 }
 
-/// Carries out a change. Exits with 0 when it is in force, else with 1 and the reason on standard error.
+/// Carries out an action. Exits with 0 when a change is in force or the answer is yes, else with 1 and the reason on
+/// standard error.
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let done = runtime.context("cannot start the event loop").and_then(|runtime| {
-        let told = runtime.block_on(change(arguments))?;
+        let told = runtime.block_on(act(arguments))?;
         writeln!(std::io::stdout(), "{told}").context("cannot write the result")
     });
     match done {
@@ -92,16 +100,27 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
     }
 }
 
-async fn change(arguments: &Arguments) -> anyhow::Result<String> {
-    let (backend, verb, mut wait) = match &arguments.change {
-        Change::Drain { backend, wait } => (backend, "drain", *wait),
-        Change::Ready { backend } => (backend, "ready", false),
-    };
-    let mut told = post(arguments.admin, backend, verb).await?;
+async fn act(Arguments { action, admin }: &Arguments) -> anyhow::Result<String> {
+    match action {
+        Action::Drain { backend, wait } => change(*admin, backend, "drain", *wait).await,
+        Action::Ready { backend } => change(*admin, backend, "ready", false).await,
+        Action::Ping { ready } => ping(*admin, if *ready { "/ready" } else { "/live" }).await,
+    }
+}
+
+async fn ping(admin: SocketAddr, path: &str) -> anyhow::Result<String> {
+    let (status, text) = answer(admin, Method::GET, path).await?;
+    let text = text.trim_end();
+    anyhow::ensure!(status.is_success(), "http://{admin}{path} answers {status}: {text}");
+    Ok(text.to_owned())
+}
+
+async fn change(admin: SocketAddr, backend: &Place, verb: &str, mut wait: bool) -> anyhow::Result<String> {
+    let mut told = post(admin, backend, verb).await?;
     while wait {
         // Also before the first look: a worker may have picked the backend a moment ago, and not counted it yet.
         sleep(BETWEEN_LOOKS).await;
-        told = post(arguments.admin, backend, verb).await?;
+        told = post(admin, backend, verb).await?;
         wait = told.in_flight > 0;
     }
     Ok(sentence(backend, verb, &told))
@@ -109,10 +128,7 @@ async fn change(arguments: &Arguments) -> anyhow::Result<String> {
 
 async fn post(admin: SocketAddr, Place { upstream, backend }: &Place, verb: &str) -> anyhow::Result<Told> {
     let path = format!("/api/v1/upstreams/{upstream}/backends/{backend}/{verb}");
-    let answer = timeout(PATIENCE, ask(admin, Method::POST, &path)).await;
-    let (status, text) = answer.map_err(anyhow::Error::from).flatten().with_context(|| {
-        format!("no answer from the admin server at {admin}; is plimsoll running, and is its `admin.address` another? Name it by --admin")
-    })?;
+    let (status, text) = answer(admin, Method::POST, &path).await?;
     if status.is_success() {
         return serde_json::from_str(&text).context("this answer is not plimsoll's; look at --admin");
     }
@@ -120,6 +136,13 @@ async fn post(admin: SocketAddr, Place { upstream, backend }: &Place, verb: &str
         Ok(Refused { error }) => anyhow::bail!("{upstream}/{backend}: {error}"),
         Err(_) => anyhow::bail!("http://{admin}{path} answers {status}; is this plimsoll's admin server?"),
     }
+}
+
+async fn answer(admin: SocketAddr, method: Method, path: &str) -> anyhow::Result<(StatusCode, String)> {
+    let answer = timeout(PATIENCE, ask(admin, method, path)).await;
+    answer.map_err(anyhow::Error::from).flatten().with_context(|| {
+        format!("no answer from the admin server at {admin}; is plimsoll running, and is its `admin.address` another? Name it by --admin")
+    })
 }
 
 fn sentence(Place { upstream, backend }: &Place, verb: &str, told: &Told) -> String {
@@ -170,7 +193,7 @@ mod tests {
     fn a_backend_is_named_with_its_upstream() {
         let arguments = parse("drain app/backend-1 --admin :9901").expect("it is valid");
         assert_eq!(arguments.admin, SocketAddr::from(([0, 0, 0, 0], 9901)));
-        let Change::Drain { backend, wait: false } = arguments.change else { panic!("{arguments:?}") };
+        let Action::Drain { backend, wait: false } = arguments.action else { panic!("{arguments:?}") };
         assert_eq!((backend.upstream.as_str(), backend.backend.as_str()), ("app", "backend-1"));
         for (line, said) in [
             ("drain backend-1", "app/backend-1"),

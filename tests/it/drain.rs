@@ -47,9 +47,14 @@ fn while_draining_it_is_alive_but_not_ready() {
     let mut busy = balancer.connect();
     busy.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     eventually("the request reaches the backend", || backend.requests().len() == 1);
+    assert!(balancer.ctl(&["ping", "--ready"]).status.success(), "it takes traffic");
     balancer.signal(Signal::TERM);
     eventually("it is no longer ready", || balancer.ask_admin("/ready").status() == 503);
     assert_eq!(balancer.ask_admin("/live").status(), 200);
+    assert!(balancer.ctl(&["ping"]).status.success(), "it lives");
+    let said = balancer.ctl(&["ping", "--ready"]);
+    assert_eq!(said.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&said.stderr).contains("not ready"), "{said:?}");
     go.send(()).expect("the backend waits");
     assert_eq!(busy.answer(false).text(), "done");
     assert!(balancer.wait().success());

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
-use std::process::{Command, Output};
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
@@ -48,16 +48,6 @@ fn expect_state(balancer: &Balancer, backend: usize, state: &str) {
 /// The bodies of so many answers.
 fn answers(balancer: &Balancer, count: usize) -> Vec<String> {
     (0..count).map(|_| balancer.get("/").text().to_owned()).collect()
-}
-
-fn ctl(balancer: &Balancer, arguments: &[&str]) -> Output {
-    let admin = balancer.admin.to_string();
-    let command = Command::new(env!("CARGO_BIN_EXE_plimsoll"))
-        .arg("ctl")
-        .args(arguments)
-        .args(["--admin", &admin])
-        .output();
-    command.expect("the binary was built with the tests")
 }
 
 /// Sends a slow request to the first of two backends.
@@ -116,12 +106,12 @@ fn ctl_drains_and_waits_until_nothing_is_in_flight() {
     let mut running = balancer.connect();
     running.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n");
     eventually("the request reaches the backend", || first.connections() == 1);
-    let said = ctl(&balancer, &["drain", "app/backend-1"]);
+    let said = balancer.ctl(&["drain", "app/backend-1"]);
     assert_eq!(String::from_utf8_lossy(&said.stdout), "app/backend-1 is draining, 1 in flight\n");
     let is_over = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            let said = ctl(&balancer, &["drain", "app/backend-1", "--wait"]);
+            let said = balancer.ctl(&["drain", "app/backend-1", "--wait"]);
             assert!(is_over.load(Ordering::SeqCst), "it waits for what is in flight");
             assert_eq!(String::from_utf8_lossy(&said.stdout), "app/backend-1 is draining, 0 in flight\n");
         });
@@ -130,7 +120,7 @@ fn ctl_drains_and_waits_until_nothing_is_in_flight() {
         go.send(()).expect("the backend waits");
         assert_eq!(running.answer(false).text(), "slow");
     });
-    let said = ctl(&balancer, &["ready", "app/backend-1"]);
+    let said = balancer.ctl(&["ready", "app/backend-1"]);
     assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
 }
 
@@ -138,7 +128,7 @@ fn ctl_drains_and_waits_until_nothing_is_in_flight() {
 fn ctl_says_what_to_do_when_it_cannot() {
     let balancer = Setup::over([&Backend::saying("ok")]).start();
     for (backend, said) in [("ap/backend-1", "there is app"), ("app/backend-2", "there is backend-1")] {
-        let output = ctl(&balancer, &["drain", backend]);
+        let output = balancer.ctl(&["drain", backend]);
         assert_eq!(output.status.code(), Some(1));
         let error = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(error.contains(said), "{said} in {error}");

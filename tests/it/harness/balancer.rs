@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
@@ -88,6 +88,14 @@ impl Balancer {
     pub(crate) fn ask_admin(&self, path: &str) -> Message {
         let request = format!("GET {path} HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n");
         Wire::connect(self.admin).exchange(request)
+    }
+
+    /// Asks the admin server by `plimsoll ctl`.
+    #[track_caller]
+    pub(crate) fn ctl(&self, arguments: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_plimsoll"));
+        command.arg("ctl").args(arguments).arg("--admin").arg(self.admin.to_string());
+        command.output().expect("the binary was built with the tests")
     }
 
     /// The metrics as they are now.
