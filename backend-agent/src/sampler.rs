@@ -1,5 +1,6 @@
 //! Looks at a target again and again and keeps the metrics up to date.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +17,11 @@ const MIN_INTERVAL: Duration = Duration::from_millis(10);
 /// Samples `target` every `interval`, for ever.
 ///
 /// Cancel safety: may be dropped at any time; the metrics keep the last sample.
-pub(crate) async fn sample(mut target: Box<dyn Target>, metrics: Arc<Metrics>, interval: Duration) {
+pub(crate) async fn sample(
+    mut target: Box<dyn Target>,
+    metrics: Arc<Metrics>,
+    interval: Duration,
+) -> Infallible {
     let interval = interval.max(MIN_INTERVAL);
     let mut sampler = Sampler::new(metrics);
     // On this thread, because a look is a few small reads, and a scrape can wait for those.

@@ -1,4 +1,4 @@
-//! Runs an agent: samples its target and answers `/metrics` and `/live`.
+//! Runs an agent: samples its target, answers `/metrics` and `/live`, pushes.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,9 +11,11 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 use prometheus::TEXT_FORMAT;
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
 
+use crate::ending::{self, Ending};
 use crate::metrics::Metrics;
+use crate::push::{self, Push};
+use crate::reading::Target;
 use crate::{Source, SourceError, sampler};
 
 /// How long answers under way may take after the agent was asked to end.
@@ -51,30 +53,63 @@ pub fn serve(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<impl Future<Output = ()>, SourceError> {
     let target = settings.source.find(&settings.root)?;
-    let metrics = Arc::new(Metrics::new(target.kind()));
-    tracing::info!(asked = %settings.source, measured = target.kind(), "measuring");
-    let router = Router::new()
-        .route("/metrics", get(show))
-        .route("/live", get("live\n"))
-        .with_state(Arc::clone(&metrics));
-    let (ending, ended) = oneshot::channel();
-    let server = axum::serve(listener, router).with_graceful_shutdown(async move {
+    let (asking, ending) = ending::pair();
+    let life = async move {
         shutdown.await;
-        let _ = ending.send(());
-    });
-    Ok(async move {
-        let deadline = async {
-            let _ = ended.await;
-            tokio::time::sleep(DRAIN).await;
-        };
-        tokio::select! {
-            served = server.into_future() => if let Err(error) = served {
-                tracing::error!(%error, "cannot serve any more");
-            },
-            () = sampler::sample(target, metrics, settings.interval) => {}
-            () = deadline => tracing::warn!(drain = ?DRAIN, "drain deadline reached"),
+        drop(asking);
+    };
+    Ok(live(Agent { target, interval: settings.interval, listener, push: None }, ending, life))
+}
+
+/// An agent that is ready to begin.
+pub(crate) struct Agent {
+    pub(crate) target: Box<dyn Target>,
+    /// The time between two samples.
+    pub(crate) interval: Duration,
+    pub(crate) listener: TcpListener,
+    pub(crate) push: Option<Push>,
+}
+
+/// Measures, answers and pushes as long as `life` lasts, and returns what that ends with. What takes its time to end
+/// begins to do so with `ending`, which is heard when `life` is over at the latest.
+///
+/// Cancel safety: dropping it stops everything; answers under way may still be sent, and pushed groups stay.
+pub(crate) async fn live<T>(agent: Agent, ending: Ending, life: impl Future<Output = T>) -> T {
+    let metrics = Arc::new(Metrics::new(agent.target.kind()));
+    tracing::info!(measured = agent.target.kind(), "measuring");
+    let (over, lived) = ending::pair();
+    let life = async {
+        let outcome = life.await;
+        drop(over);
+        outcome
+    };
+    let push = async {
+        if let Some(push) = agent.push {
+            push::run(push, Arc::clone(&metrics), ending).await;
         }
-    })
+    };
+    let all = async { tokio::join!(life, push, answer(agent.listener, Arc::clone(&metrics), lived)) };
+    tokio::select! {
+        (outcome, (), ()) = all => outcome,
+        never = sampler::sample(agent.target, Arc::clone(&metrics), agent.interval) => match never {},
+    }
+}
+
+/// Answers on `listener` until `ending`; answers under way then have a moment.
+async fn answer(listener: TcpListener, metrics: Arc<Metrics>, ending: Ending) {
+    let router = Router::new().route("/metrics", get(show)).route("/live", get("live\n")).with_state(metrics);
+    let (mut asked, mut asked_too) = (ending.clone(), ending);
+    let server = axum::serve(listener, router).with_graceful_shutdown(async move { asked.asked().await });
+    let deadline = async {
+        asked_too.asked().await;
+        tokio::time::sleep(DRAIN).await;
+    };
+    tokio::select! {
+        served = server.into_future() => if let Err(error) = served {
+            tracing::error!(%error, "cannot serve any more");
+        },
+        () = deadline => tracing::warn!(drain = ?DRAIN, "drain deadline reached"),
+    }
 }
 
 async fn show(State(metrics): State<Arc<Metrics>>) -> impl IntoResponse {

@@ -44,6 +44,12 @@ impl Source {
     }
 }
 
+/// Tells whether this process runs in a container, or under a CPU quota.
+pub(crate) fn confined(root: &Path) -> bool {
+    // The number of CPUs does not matter to the question.
+    Cgroup::find(root, 1).is_ok_and(|cgroup| cgroup.confines())
+}
+
 /// Why there is nothing to measure.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {

@@ -94,7 +94,7 @@ pub(super) fn run_process(process: Process) -> ExitCode {
             role(runtime().and_then(|runtime| runtime.block_on(demo_backend::run(args))))
         }
         Process::Agent(args) => {
-            role(runtime().and_then(|runtime| runtime.block_on(backend_agent::run(args))))
+            conclude(runtime().and_then(|runtime| runtime.block_on(backend_agent::run(args))))
         }
         Process::Balancer { lifeline, run } => match lifeline.tie() {
             Ok(()) => run::run(&run),

@@ -6,7 +6,13 @@
     reason = "a test fails by panicking; the allowance for tests does not reach the functions that they share"
 )]
 
+mod gateway;
+mod probe;
 mod process;
+mod program;
+mod push;
+mod pushgateway;
+mod running;
 mod targets;
 
 use std::net::SocketAddr;
@@ -17,8 +23,13 @@ use tokio::net::TcpStream;
 
 /// Returns what the agent answers, head and body.
 async fn get(agent: SocketAddr, path: &str) -> String {
-    let mut stream = TcpStream::connect(agent).await.unwrap();
-    let request = format!("GET {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n");
+    // In the older version, whose answers come in one piece and not in chunks.
+    exchange(agent, &format!("GET {path} HTTP/1.0\r\nhost: test\r\n\r\n")).await
+}
+
+/// Returns what is answered to a request after which the server closes, head and body.
+async fn exchange(server: SocketAddr, request: &str) -> String {
+    let mut stream = TcpStream::connect(server).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
