@@ -8,6 +8,7 @@ mod documents;
 mod import_law;
 mod lints;
 mod metrics_catalogue;
+mod monitoring;
 mod names;
 mod tree;
 mod words;

@@ -1,0 +1,10 @@
+//! Monitoring: what rules and dashboards ask for exists, and what exists is asked for.
+//!
+//! `series` knows which metrics there are, `expression` reads PromQL and holds it against them, `rules` reads the files of
+//! rules. Whatever else has expressions (a dashboard) is held against the same list.
+
+mod alerts;
+mod expression;
+mod rules;
+mod series;
+mod yaml;

@@ -1,0 +1,82 @@
+//! Alerts: whoever is woken by one finds what it means, where to look and what to do.
+
+use std::collections::BTreeSet;
+
+use regex::Regex;
+
+use super::rules::{Makes, Rule, Rules};
+use super::series::Series;
+use crate::tree;
+
+/// Where every alert is explained, under a heading that is its name.
+const RUNBOOK: &str = "monitoring/RUNBOOK.md";
+
+/// The dashboards' `uid`s: `plimsoll-` and the name of the file.
+const DASHBOARDS: [&str; 5] =
+    ["plimsoll-overview", "plimsoll-request-path", "plimsoll-backends", "plimsoll-slo", "plimsoll-balancer"];
+
+/// What each alert says, and nothing else.
+const ANNOTATIONS: [&str; 4] = ["dashboard", "description", "runbook_url", "summary"];
+
+fn alerts(rules: &Rules) -> impl Iterator<Item = (&str, &Rule, &BTreeSet<String>)> {
+    rules.all.iter().filter_map(|(rule, reading)| match &rule.makes {
+        Makes::Alert(name) => Some((name.as_str(), rule, &reading.labels)),
+        Makes::Record(_) => None,
+    })
+}
+
+#[test]
+fn every_alert_says_how_urgent_it_is_and_where_to_look() {
+    let rules = Rules::load();
+    let mut found = Vec::new();
+    for (name, rule, _) in alerts(&rules) {
+        let mut broken = |what: String| found.push(rule.violation(format!("{name}: {what}")));
+        let severity = rule.labels.get("severity").map(String::as_str);
+        if !matches!(severity, Some("page" | "ticket")) {
+            broken(format!("its severity is {severity:?}, not page or ticket"));
+        }
+        if !rule.annotations.keys().eq(ANNOTATIONS) {
+            broken(format!("its annotations are {:?}, not {ANNOTATIONS:?}", rule.annotations.keys()));
+        }
+        let annotation = |key| rule.annotations.get(key).map_or("", String::as_str);
+        if !DASHBOARDS.contains(&annotation("dashboard")) {
+            broken(format!("there is no dashboard `{}`", annotation("dashboard")));
+        }
+        if annotation("runbook_url") != format!("{RUNBOOK}#{}", name.to_lowercase()) {
+            broken(format!("`{}` is not its section of the runbook", annotation("runbook_url")));
+        }
+        if annotation("summary").ends_with('.') || annotation("summary").contains('\n') {
+            broken("its summary is a heading: one line without a full stop".to_owned());
+        }
+        if !annotation("description").ends_with('.') {
+            broken("its description is of whole sentences".to_owned());
+        }
+    }
+    tree::assert_kept("an alert leaves somebody alone", found);
+}
+
+#[test]
+fn annotations_speak_of_labels_that_the_alert_has() {
+    let label = Regex::new(r"\$labels\.([A-Za-z_]+)").expect("invariant: a constant pattern");
+    let rules = Rules::load();
+    let mut found = Vec::new();
+    for (name, rule, labels) in alerts(&rules) {
+        let texts: String = rule.annotations.values().map(String::as_str).collect();
+        for captures in label.captures_iter(&texts) {
+            if !labels.contains(&captures[1]) && !rule.labels.contains_key(&captures[1]) {
+                found.push(rule.violation(format!("{name} has no label `{}`", &captures[1])));
+            }
+        }
+    }
+    tree::assert_kept("an annotation would be empty", found);
+}
+
+#[test]
+fn alerts_are_series_that_dashboards_can_select() {
+    let rules = Rules::load();
+    let known = rules.series.get("ALERTS").expect("there are alerts");
+    for label in ["alertname", "alertstate", "severity", "upstream", "backend", "instance"] {
+        assert!(known.labels.contains(label), "ALERTS has the label {label}: {:?}", known.labels);
+    }
+    assert!(Series::scraped().get("ALERTS").is_none(), "no target exports them");
+}
