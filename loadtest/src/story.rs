@@ -180,6 +180,11 @@ impl Story {
         marks
     }
 
+    /// The outage that the story is about.
+    fn main_outage(&self) -> Option<&Outage> {
+        summary::main(&self.outages).map(|at| &self.outages[at])
+    }
+
     /// The names of the backends.
     fn names(&self) -> impl Iterator<Item = &str> {
         self.backends.iter().map(|backend| backend.name.as_str())

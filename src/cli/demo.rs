@@ -1,14 +1,17 @@
-//! `plimsoll demo`: three backends, the balancer and steady load on this machine, and a table in which traffic moves.
+//! `plimsoll demo`: three backends, the balancer and steady load on this machine, and a table in which traffic
+//! moves.
 //!
-//! The demo is a spectator: it watches the balancer through `/metrics` and its answers, as a user would, and acts on it
-//! by nothing but signals to the backends' processes.
+//! The demo is a spectator: it watches the balancer through `/metrics` and its answers, as a user would, and acts
+//! on it by nothing but signals to the backends' processes.
 //!
 //! Modules in reading order: `fleet` (the processes; `child` is one of them) · `play` (what happens while the load
-//! runs) · `scenario` (what happens by itself) · `recent`, `scrape` (what is seen) · `table`, `screen` (what is shown) ·
-//! `report` (what it came to).
+//! runs) · `scenario` (what happens by itself) · `recent`, `scrape` (what is seen) · `table`, `screen` (what is
+//! shown) ·
+//! `report` (what it came to) · `history` (what a report in a folder is made of).
 
 mod child;
 mod fleet;
+mod history;
 mod play;
 mod recent;
 mod report;
@@ -22,12 +25,14 @@ use anyhow::Context as _;
 use backend_agent::child::Lifeline;
 use fleet::Fleet;
 use loadtest::plan::parse_duration;
+use loadtest::story::folder::Folder;
 use play::{Outcome, Play};
 use report::DemoReport;
 use scenario::{DURATION_MIN, Scenario};
 use screen::Screen;
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -38,7 +43,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 Examples:
   plimsoll demo                                  watch, and kill one of the printed pids
   plimsoll demo --duration 30s --scenario restart
-  plimsoll demo --duration 30s --scenario restart --json")]
+  plimsoll demo --duration 30s --scenario restart --json
+  plimsoll demo --scenario restart --report report    # then open report/index.html")]
 pub(super) struct Arguments {
     /// How long the load lasts.
     #[arg(long, default_value = "60s", value_parser = parse_duration)]
@@ -61,6 +67,10 @@ pub(super) struct Arguments {
     /// Print one JSON object at the end and nothing else.
     #[arg(long)]
     json: bool,
+    /// Write a report with graphs to this folder: index.html, report.md and the pictures. Made if it is missing;
+    /// an earlier report in it is replaced, anything else is not.
+    #[arg(long, value_name = "DIR")]
+    report: Option<PathBuf>,
 }
 
 /// The roles that the demo's child processes play.
@@ -120,6 +130,7 @@ async fn demo(args: &Arguments) -> anyhow::Result<ExitCode> {
     if args.scenario.is_some() && args.duration < DURATION_MIN {
         anyhow::bail!("a scenario needs at least {} s; use a longer --duration", DURATION_MIN.as_secs());
     }
+    let folder = args.report.as_deref().map(Folder::claim).transpose()?;
     let mut interrupts = Interrupts::new()?;
     let mut screen = Screen::new(args.json);
     let started = tokio::select! {
@@ -131,9 +142,19 @@ async fn demo(args: &Arguments) -> anyhow::Result<ExitCode> {
     let names = fleet.names();
     let outcome = Play::new(args, &mut fleet, &mut screen).run(&mut interrupts).await;
     let ended = fleet.end().await; // also when the play failed
-    let outcome = outcome?;
+    let mut outcome = outcome?;
     ended?;
+    if let (Some(folder), Some(history)) = (folder, outcome.history.take()) {
+        folder.write(&history.story(command(), &outcome.report))?;
+        screen.say(&format!("report   {}", folder.page().display()))?;
+    }
     sum_up(args, &outcome, &names)
+}
+
+/// What was typed, without the place of the program.
+fn command() -> String {
+    let args = std::env::args().skip(1);
+    ["plimsoll".to_owned()].into_iter().chain(args).collect::<Vec<_>>().join(" ")
 }
 
 fn greeting(fleet: &mut Fleet, args: &Arguments) -> anyhow::Result<String> {

@@ -58,7 +58,11 @@ async fn lines_until(from: impl AsyncRead + Unpin, text: &str) -> Vec<String> {
 
 #[tokio::test]
 async fn a_backend_that_is_killed_and_comes_back_costs_no_request() {
-    let demo = demo(&["--duration", "24s", "--rate", "200", "--scenario", "restart", "--json"]);
+    let place = tempfile::tempdir().unwrap();
+    let folder = place.path().join("new/report");
+    let told = folder.to_str().unwrap();
+    let args = ["--duration", "24s", "--rate", "200", "--scenario", "restart", "--json", "--report", told];
+    let demo = demo(&args);
     let output = timeout(LONG, demo.wait_with_output()).await.unwrap().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stdout));
@@ -77,6 +81,33 @@ async fn a_backend_that_is_killed_and_comes_back_costs_no_request() {
     assert_eq!(share(1, "backend-1"), 0.0);
     assert!((share(1, "backend-2") - 0.5).abs() < 0.05, "{report}");
     assert!(report["detected_after_ms"].is_f64() && report["recovered_after_ms"].is_f64(), "{report}");
+
+    assert!(said.contains(&format!("report   {told}/index.html")), "{said}");
+    let text = std::fs::read_to_string(folder.join("report.md")).unwrap();
+    assert!(text.contains("# backend-1 was killed, and no request failed"), "{text}");
+    let shares = shares(&text, "backend-1");
+    assert!(shares.len() > 1 && (shares[0] - 33.3).abs() < 5.0 && shares[1] == 0.0, "{text}");
+    let events = ["| killed: ", "| detected: ", "| started: ", "| back: ", "| up: "];
+    assert!(events.iter().all(|event| text.contains(event)), "{text}");
+    assert!(std::fs::read_to_string(folder.join("index.html")).unwrap().ends_with("</html>\n"));
+}
+
+/// The shares of a backend in the report, phase by phase, in percent.
+fn shares(report: &str, backend: &str) -> Vec<f64> {
+    let row = report.lines().find(|line| line.starts_with(&format!("| {backend} |"))).unwrap();
+    row.split('|').filter_map(|cell| cell.trim().strip_suffix(" %")?.parse().ok()).collect()
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_report_stops_the_demo_before_it_begins() {
+    let place = tempfile::tempdir().unwrap();
+    std::fs::write(place.path().join("index.html"), "mine").unwrap();
+    let demo = demo(&["--report", place.path().to_str().unwrap()]);
+    let output = timeout(LONG, demo.wait_with_output()).await.unwrap().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && said.contains("index.html is not from a report"), "{said}");
+    assert!(output.stdout.is_empty(), "nothing was started");
+    assert_eq!(std::fs::read_to_string(place.path().join("index.html")).unwrap(), "mine");
 }
 
 #[tokio::test]

@@ -20,8 +20,11 @@ pub struct Point {
 /// The most slices that a line is drawn of: more could not be told apart on the widest graph.
 const SLICES_MAX: usize = 450;
 
-/// How much of a slice may lie outside of the load's time.
-const RIM: f64 = 0.05;
+/// The least part of a slice that lies within the load's time. Of a shorter one, a rate would be an accident.
+const WITHIN_MIN: f64 = 0.2;
+
+/// The shortest time that a run is taken for.
+const SECONDS_MIN: f64 = 0.05;
 
 /// Values of a line that are further apart than so many of its usual steps have something missing between them.
 const STEPS_MISSING: f64 = 2.5;
@@ -37,6 +40,8 @@ impl Point {
 struct Slice<'a> {
     from: &'a Sample,
     to: &'a Sample,
+    /// When it began and ended, or the load did: nothing is counted outside of its time.
+    within: [f64; 2],
 }
 
 impl Slice<'_> {
@@ -46,7 +51,7 @@ impl Slice<'_> {
     }
 
     fn seconds(&self) -> f64 {
-        self.to.at - self.from.at
+        self.within[1] - self.within[0]
     }
 }
 
@@ -116,20 +121,18 @@ fn answers(sample: &Sample, backend: usize) -> f64 {
     sample.backends.get(backend).map_or(0.0, |counters| counters.answers)
 }
 
-/// One level for each slice within the load's time: an outage between two slices is a square hole, not a valley.
+/// One level for each slice: an outage between two slices is a square hole, not a valley.
 fn steps(recording: &Recording, value: impl Fn(&Slice<'_>) -> Option<f64>) -> Line {
-    let within = -RIM..=recording.seconds + RIM;
-    let samples: Vec<&Sample> =
-        recording.samples.iter().filter(|sample| within.contains(&sample.at)).collect();
-    let every = samples.len().div_ceil(SLICES_MAX).max(1);
-    let samples: Vec<&Sample> = samples.into_iter().step_by(every).collect();
+    let every = recording.samples.len().div_ceil(SLICES_MAX).max(1);
+    let samples: Vec<&Sample> = recording.samples.iter().step_by(every).collect();
     let mut line = Line::new();
     for pair in samples.windows(2) {
-        let slice = Slice { from: pair[0], to: pair[1] };
-        if slice.seconds() > 0.0 {
+        let [from, to] = [pair[0], pair[1]];
+        let within = [from.at, to.at].map(|at| at.clamp(0.0, recording.seconds));
+        let slice = Slice { from, to, within };
+        if slice.seconds() > (to.at - from.at) * WITHIN_MIN {
             let value = value(&slice);
-            let ends = [slice.from.at, slice.to.at].map(|at| at.clamp(0.0, recording.seconds));
-            line.extend(ends.map(|at| Point { at, value }));
+            line.extend(within.map(|at| Point { at, value }));
         }
     }
     line
@@ -144,7 +147,7 @@ fn buckets(recording: &Recording, value: impl Fn(&BucketReport) -> Option<f64>) 
 fn bucket_length(recording: &Recording) -> f64 {
     match &recording.client.buckets[..] {
         [first, second, ..] => second.at_seconds - first.at_seconds,
-        _ => recording.seconds.max(RIM),
+        _ => recording.seconds.max(SECONDS_MIN),
     }
 }
 

@@ -78,7 +78,7 @@ pub(super) fn key_numbers(story: &Story) -> Vec<(&'static str, String)> {
     let mut numbers =
         vec![("requests failed", format!("{} of {}", count(summary.failed), count(summary.requests)))];
     if summary.backend.is_some() {
-        let killed = story.outages.first().is_some_and(|outage| outage.killed.is_some());
+        let killed = story.main_outage().is_some_and(|outage| outage.killed.is_some());
         if killed {
             numbers.push(("from the kill until it was detected", span_or_dash(summary.detected_after)));
             numbers.push((

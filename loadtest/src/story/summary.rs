@@ -24,7 +24,8 @@ pub struct Summary {
     pub p50_ms: Option<f64>,
     /// 99 of 100 answers were not slower; None when there was none.
     pub p99_ms: Option<f64>,
-    /// The backend that was away first; None when none was. All that follows is about its first absence.
+    /// The backend that was killed first, or else was away first; None when none was. All that follows is about
+    /// that absence.
     pub backend: Option<String>,
     /// From the kill until the balancer took it out.
     pub detected_after: Option<f64>,
@@ -65,7 +66,8 @@ const CPU_LAG: f64 = 2.0;
 const CPU_PART: f64 = 0.7;
 
 pub(super) fn of(recording: &Recording, outages: &[Outage]) -> Summary {
-    let first = outages.first();
+    let main = main(outages);
+    let first = main.map(|at| &outages[at]);
     let after = |from: Option<f64>, to: Option<f64>| Some(round(to? - from?));
     let began = first.map(Outage::began);
     let started = first.and_then(|outage| outage.started);
@@ -93,18 +95,26 @@ pub(super) fn of(recording: &Recording, outages: &[Outage]) -> Summary {
     }
 }
 
+/// The position of the outage that the story is about: the first that somebody made, or else the first.
+pub(super) fn main(outages: &[Outage]) -> Option<usize> {
+    let made = outages.iter().position(|outage| outage.killed.is_some());
+    made.or((!outages.is_empty()).then_some(0))
+}
+
+/// The phases around that outage, as far as no other outage changes the shares.
 fn phases(recording: &Recording, outages: &[Outage]) -> Vec<Phase> {
     let end = recording.seconds;
-    let Some(first) = outages.first() else { return vec![phase(recording, "steady", 0.0, end)] };
-    // What another outage does to the shares is not this one's.
-    let next = outages.get(1).map_or(end, |next| next.began().max(first.began()));
-    let mut phases = vec![phase(recording, "before", 0.0, first.began())];
-    if let Some(detected) = first.detected {
-        let from = first.redistributed.map_or(detected, |at| at.max(detected));
-        let to = first.started.or(first.back).unwrap_or(end).min(next);
+    let Some(main) = main(outages) else { return vec![phase(recording, "steady", 0.0, end)] };
+    let outage = outages[main];
+    let settled = outages[..main].iter().map(|earlier| earlier.up.unwrap_or(0.0)).fold(0.0, f64::max);
+    let next = outages.get(main + 1).map_or(end, |next| next.began().max(outage.began()));
+    let mut phases = vec![phase(recording, "before", settled.min(outage.began()), outage.began())];
+    if let Some(detected) = outage.detected {
+        let from = outage.redistributed.map_or(detected, |at| at.max(detected));
+        let to = outage.started.or(outage.back).unwrap_or(end).min(next);
         phases.push(phase(recording, "during", from, to.max(from)));
     }
-    if let Some(up) = first.up {
+    if let Some(up) = outage.up {
         phases.push(phase(recording, "after", up, next.max(up)));
     }
     phases

@@ -246,3 +246,30 @@ fn a_long_run_is_drawn_of_no_more_points_than_can_be_told_apart() {
     let size: usize = texts(&recording).iter().map(|(_, text)| text.len()).sum();
     assert!(size < 1_000_000, "{size} bytes");
 }
+
+#[test]
+fn the_story_is_about_the_outage_that_somebody_made() {
+    let mut recording = restart();
+    let noise = [(5.0, State::Ejected), (8.0, State::SlowStart), (10.0, State::Up), (140.0, State::Ejected)];
+    recording.changes.extend(noise.map(|(at, to)| Change { at, backend: 1, to }));
+    let story = Story::tell(&recording);
+    assert_eq!(story.summary.backend.as_deref(), Some("backend-1"));
+    let phases: Vec<(f64, f64)> = story.summary.phases.iter().map(|phase| (phase.from, phase.to)).collect();
+    assert_eq!(phases, [(10.0, KILLED), (30.015, STARTED), (UP, 140.0)], "what others did is left out");
+    assert!(text(&recording, "report.md").contains("There were 2 more outages."));
+}
+
+#[test]
+fn what_did_not_happen_before_the_end_is_said() {
+    let ends = |changes: usize, seconds: f64| {
+        let mut recording = restart();
+        recording.changes.truncate(changes);
+        recording.seconds = seconds;
+        recording.acts.retain(|act| act.at < seconds);
+        text(&recording, "report.md")
+    };
+    assert!(ends(0, 60.0).contains("The balancer did not take it out. "));
+    assert!(ends(1, 60.0).contains("backend-1 was not back when the load ended."));
+    assert!(ends(1, 110.0).contains("started again after 75 s, and had not come back when the load ended."));
+    assert!(ends(2, 107.0).contains("got work 1.2 s later; the load ended before it had its full share."));
+}

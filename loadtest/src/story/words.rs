@@ -8,6 +8,9 @@ use std::fmt::Write as _;
 /// Between a number and its unit: the two stay on one line.
 const NBSP: char = '\u{a0}';
 
+/// A span in seconds that is as good as none.
+const INSTANT: f64 = 0.001;
+
 /// Shares that differ by less than this are told as one.
 const SHARE_ALIKE: f64 = 0.01;
 
@@ -86,7 +89,7 @@ pub(super) fn headline(story: &Story) -> String {
         0 => "no request failed".to_owned(),
         failed => format!("{} of {} requests failed", count(*failed), count(*requests)),
     };
-    let killed = story.outages.first().is_some_and(|outage| outage.killed.is_some());
+    let killed = story.main_outage().is_some_and(|outage| outage.killed.is_some());
     match backend {
         None => format!("All backends stayed up, and {lost}"),
         Some(name) if killed => format!("{name} was killed, and {lost}"),
@@ -98,7 +101,7 @@ pub(super) fn headline(story: &Story) -> String {
 pub(super) fn lead(story: &Story) -> String {
     let summary = &story.summary;
     let mut text = String::new();
-    match (&summary.backend, story.outages.first()) {
+    match (&summary.backend, story.main_outage()) {
         (Some(name), Some(outage)) => {
             let at = clock(outage.began());
             match outage.killed {
@@ -126,17 +129,20 @@ pub(super) fn lead(story: &Story) -> String {
 }
 
 fn detection(summary: &Summary) -> String {
+    let taken_out = |detected| format!("took it out {} after the kill", span(detected));
     match (summary.detected_after, summary.redistributed_after) {
         (None, _) => "The balancer did not take it out.".to_owned(),
-        (Some(detected), None) => format!("The balancer took it out {} later.", span(detected)),
-        (Some(detected), Some(last)) if last <= detected + 0.000_5 => {
-            format!("The balancer took it out {} later, and sent it nothing more.", span(detected))
+        (Some(detected), None) => format!("The balancer {}.", taken_out(detected)),
+        (Some(detected), Some(last)) if last < INSTANT => {
+            format!("The balancer sent it nothing more, and {}.", taken_out(detected))
         }
-        (Some(detected), Some(last)) => format!(
-            "The balancer took it out {} later; {} after the kill it had been sent its last request.",
-            span(detected),
-            span(last)
-        ),
+        (Some(detected), Some(last)) => {
+            format!(
+                "The balancer sent it its last request {} later, and {}.",
+                span(last),
+                taken_out(detected)
+            )
+        }
     }
 }
 
@@ -201,8 +207,9 @@ fn losses(summary: &Summary) -> String {
     if summary.rescued > 0 {
         let _ = write!(
             text,
-            ", and {} that had met a failure were answered by another backend",
-            count(summary.rescued)
+            ", and {} that had met a failure {} answered by another backend",
+            count(summary.rescued),
+            if summary.rescued == 1 { "was" } else { "were" }
         );
     }
     let _ =
@@ -237,8 +244,8 @@ fn comeback(summary: &Summary, outage: &Outage, name: &str) -> String {
 fn others(story: &Story) -> String {
     match story.outages.len() {
         0 | 1 => String::new(),
-        2 => " There was one more outage after that.".to_owned(),
-        n => format!(" There were {} more outages after that.", n - 1),
+        2 => " There was one more outage.".to_owned(),
+        n => format!(" There were {} more outages.", n - 1),
     }
 }
 

@@ -1,7 +1,8 @@
 //! Child processes of the demo: this same program in another role, started, killed and always reaped.
 //!
-//! It stands apart because it keeps one promise whatever else goes wrong: no process outlives the demo. A child that is
-//! dropped is killed, and each child asks the kernel to be killed with its parent, which covers SIGKILL and an abort.
+//! It stands apart because it keeps one promise whatever else goes wrong: no process outlives the demo. A child
+//! that is dropped is killed, and each child asks the kernel to be killed with its parent, which covers SIGKILL
+//! and an abort.
 
 use anyhow::Context as _;
 use rustix::process::{Pid, Signal, kill_process};
@@ -80,6 +81,11 @@ impl Child {
             Ok(None) => self.process.id(),
             Ok(Some(_)) | Err(_) => None,
         }
+    }
+
+    /// Returns once the process has ended, and reaps it. Cancel safe.
+    pub(super) async fn ended(&mut self) {
+        let _ = self.process.wait().await; // an error means that there is nothing to wait for
     }
 
     /// Kills the process, as `kill -9` does, and reaps it.

@@ -1,14 +1,17 @@
-//! What the demo runs: three backends, an agent for each, and the balancer in front, every one a process of its own.
+//! What the demo runs: three backends, an agent for each, and the balancer in front, every one a process of its
+//! own.
 //!
-//! It stands apart from what is shown of them. The balancer runs from a configuration file like anyone's, which stays
-//! readable while the demo runs.
+//! It stands apart from what is shown of them. The balancer runs from a configuration file like anyone's, which
+//! stays readable while the demo runs.
 
 use super::child::Child;
 use super::scrape;
 use anyhow::Context as _;
 use std::fs::File;
+use std::future::poll_fn;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
+use std::task::Poll;
 use std::time::Duration;
 use tokio::net::TcpSocket;
 use tokio::time::{Instant, sleep};
@@ -88,6 +91,28 @@ impl Fleet {
     /// When the balancer has ended, with what it wrote last.
     pub(super) fn balancer_pid(&mut self) -> anyhow::Result<u32> {
         self.balancer.pid().with_context(|| format!("the balancer has ended. {}", self.balancer.last_words()))
+    }
+
+    /// Waits until a backend's process ends that is not known to have, and returns its position. `gone` knows.
+    /// Cancel safe.
+    pub(super) async fn next_end(&mut self, gone: &[bool]) -> usize {
+        let running = self.members.iter_mut().enumerate().zip(gone).filter(|(_, gone)| !**gone);
+        let mut ends: Vec<_> = running
+            .map(|((index, member), _)| {
+                Box::pin(async move {
+                    member.backend.ended().await;
+                    index
+                })
+            })
+            .collect();
+        poll_fn(|context| {
+            let ended = ends.iter_mut().find_map(|end| match end.as_mut().poll(context) {
+                Poll::Ready(index) => Some(index),
+                Poll::Pending => None,
+            });
+            ended.map_or(Poll::Pending, Poll::Ready)
+        })
+        .await
     }
 
     /// Kills the backend at `index`, as `kill -9` would.
@@ -184,8 +209,8 @@ async fn start_backend(name: &str, address: SocketAddr, folder: &Path) -> anyhow
     Ok(backend)
 }
 
-/// Takes an address that no other program gets as long as the socket lives. A child may listen on it: of two sockets that
-/// allow addresses to be reused, one may listen (SO_REUSEADDR in socket(7)).
+/// Takes an address that no other program gets as long as the socket lives. A child may listen on it: of two
+/// sockets that allow addresses to be reused, one may listen (SO_REUSEADDR in socket(7)).
 fn reserve() -> std::io::Result<(TcpSocket, SocketAddr)> {
     let socket = TcpSocket::new_v4()?;
     socket.set_reuseaddr(true)?;
@@ -212,8 +237,8 @@ fn configuration(web: SocketAddr, admin: SocketAddr, members: &[Member]) -> Stri
     )
 }
 
-/// Waits for this demo's turn to choose ports. Between the choice of a port and the balancer's taking it, another demo
-/// would find it free as well, and the two balancers would share its connections.
+/// Waits for this demo's turn to choose ports. Between the choice of a port and the balancer's taking it, another
+/// demo would find it free as well, and the two balancers would share its connections.
 async fn turn() -> anyhow::Result<File> {
     let path =
         std::env::temp_dir().join(format!("plimsoll-demo-{}.lock", rustix::process::getuid().as_raw()));

@@ -3,6 +3,7 @@
 //! The load is a task of its own, so that nothing done here delays a request that is due.
 
 use super::fleet::Fleet;
+use super::history::{self, History};
 use super::recent::Recent;
 use super::scenario::{Act, Restart, Seen};
 use super::screen::Screen;
@@ -11,6 +12,7 @@ use super::{Arguments, Interrupts, scrape};
 use loadtest::load::{Load, Observer};
 use loadtest::plan::Plan;
 use loadtest::report::Report;
+use loadtest::story::recording::Deed;
 use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
@@ -33,6 +35,9 @@ const EVENTS_MAX: usize = 20;
 /// Without a scenario, a backend that has ended is started again after this long.
 const ABSENCE: Duration = Duration::from_secs(10);
 
+/// At the end a balancer that is slow to answer is asked again so often.
+const TRIES: usize = 5;
+
 /// The demo while the load runs.
 pub(super) struct Play<'a> {
     args: &'a Arguments,
@@ -50,6 +55,10 @@ pub(super) struct Play<'a> {
     retried: Vec<u64>,
     /// When each backend was found to have no process.
     absent_since: Vec<Option<Instant>>,
+    /// Whose process is known to have ended.
+    gone: Vec<bool>,
+    /// What is kept for the report; None when none is wanted.
+    history: Option<History>,
     events: Vec<String>,
     requests: u64,
     failed: u64,
@@ -60,6 +69,7 @@ pub(super) struct Outcome {
     pub(super) report: Report,
     pub(super) restart: Option<Restart>,
     pub(super) interrupted: bool,
+    pub(super) history: Option<History>,
 }
 
 impl<'a> Play<'a> {
@@ -77,6 +87,8 @@ impl<'a> Play<'a> {
             told: vec![State::Up; names.len()],
             retried: vec![0; names.len()],
             absent_since: vec![None; names.len()],
+            gone: vec![false; names.len()],
+            history: None,
             names,
             events: Vec::new(),
             requests: 0,
@@ -93,7 +105,7 @@ impl<'a> Play<'a> {
         let observer = load.observer();
         // In a set, so that the load ends with this function also when it fails.
         let mut loading = JoinSet::new();
-        self.start = Instant::now();
+        self.begin().await?;
         loading.spawn(load.run());
         let mut interrupted = false;
         loop {
@@ -103,7 +115,13 @@ impl<'a> Play<'a> {
                     let report = report?;
                     (self.requests, self.failed) = (report.requests, report.failed);
                     self.draw(&observer).await?;
-                    return Ok(Outcome { report, restart: self.restart, interrupted });
+                    self.keep_the_end().await;
+                    let Play { restart, history, .. } = self;
+                    return Ok(Outcome { report, restart, interrupted, history });
+                }
+                backend = self.fleet.next_end(&self.gone) => {
+                    self.gone[backend] = true;
+                    self.keep(|history, elapsed| history.note_act(elapsed, backend, Deed::Killed));
                 }
                 () = interrupts.next() => {
                     interrupted = true;
@@ -114,9 +132,27 @@ impl<'a> Play<'a> {
         }
     }
 
+    /// Begins to count the time, and to keep what happens if that is wanted.
+    async fn begin(&mut self) -> anyhow::Result<()> {
+        let page = match &self.args.report {
+            Some(_) => Some(scrape::page(self.fleet.admin, "/metrics").await?),
+            None => None,
+        };
+        self.start = Instant::now();
+        self.history = page.map(|page| {
+            let mut history = History::begin(&self.names, self.args.duration);
+            history.note_metrics(Duration::ZERO, &page);
+            history
+        });
+        Ok(())
+    }
+
     fn plan(&self) -> anyhow::Result<Plan> {
         let target = format!("http://{}{}", self.fleet.web, self.args.path);
         let mut plan = Plan::new(&target, self.args.rate, self.args.duration)?;
+        if self.args.report.is_some() {
+            plan.bucket = history::slice(self.args.duration);
+        }
         plan.first_phase = if self.restart.is_some() { "before" } else { "steady" }.to_owned();
         Ok(plan)
     }
@@ -127,7 +163,10 @@ impl<'a> Play<'a> {
         self.recent.push(window);
         self.fleet.balancer_pid()?;
         let page = scrape::page(self.fleet.admin, "/metrics").await.unwrap_or_default();
-        self.note(&page)?;
+        self.keep(|history, elapsed| history.note_metrics(elapsed, &page));
+        if self.note(&page)? {
+            self.keep_transitions().await;
+        }
         match self.next_act() {
             Some(act) => self.act(act, observer).await?,
             None if self.restart.is_none() => self.restart_the_absent().await?,
@@ -145,8 +184,9 @@ impl<'a> Play<'a> {
         Ok(self.screen.draw(&view)?)
     }
 
-    /// Takes from the balancer's metrics what is shown of each backend.
-    fn note(&mut self, page: &str) -> anyhow::Result<()> {
+    /// Takes from the balancer's metrics what is shown of each backend. Says whether a state has changed.
+    fn note(&mut self, page: &str) -> anyhow::Result<bool> {
+        let mut changed = false;
         for index in 0..self.names.len() {
             let member = &self.fleet.members[index];
             if let Some(retried) = member.value(page, "plimsoll_retries_total") {
@@ -156,9 +196,38 @@ impl<'a> Play<'a> {
             self.states[index] = state;
             if state != State::Unknown && std::mem::replace(&mut self.told[index], state) != state {
                 self.tell(&format!("the balancer shows {} {}", self.names[index], state.word()))?;
+                changed = true;
             }
         }
-        Ok(())
+        Ok(changed)
+    }
+
+    /// Keeps something for the report, if one is wanted.
+    fn keep(&mut self, note: impl FnOnce(&mut History, Duration)) {
+        let elapsed = self.start.elapsed();
+        if let Some(history) = &mut self.history {
+            note(history, elapsed);
+        }
+    }
+
+    /// Keeps the exact moments of the changes of state, if the balancer tells them now; it remembers the last
+    /// ones.
+    async fn keep_transitions(&mut self) -> bool {
+        let Some(history) = &mut self.history else { return true };
+        let page = scrape::page(self.fleet.admin, "/api/v1/transitions").await;
+        page.is_ok_and(|page| history.note_transitions(&page).is_ok())
+    }
+
+    async fn keep_the_end(&mut self) {
+        if self.history.is_some() {
+            let page = scrape::page(self.fleet.admin, "/metrics").await.unwrap_or_default();
+            self.keep(|history, elapsed| history.note_end(elapsed, &page));
+            for _ in 0..TRIES {
+                if self.keep_transitions().await {
+                    break;
+                }
+            }
+        }
     }
 
     fn next_act(&mut self) -> Option<Act> {
@@ -175,6 +244,8 @@ impl<'a> Play<'a> {
         match act {
             Act::Kill => {
                 observer.mark("detecting");
+                self.gone[0] = true;
+                self.keep(|history, elapsed| history.note_act(elapsed, 0, Deed::Killed));
                 self.fleet.kill(0).await?;
                 self.tell(&format!("{name} is killed"))
             }
@@ -184,7 +255,7 @@ impl<'a> Play<'a> {
             }
             Act::Start => {
                 observer.mark("recovering");
-                self.fleet.start_again(0).await?;
+                self.start_again(0).await?;
                 self.tell(&format!("{name} is started again"))
             }
             Act::Recovered => {
@@ -192,6 +263,13 @@ impl<'a> Play<'a> {
                 self.tell(&format!("{name} has its share back"))
             }
         }
+    }
+
+    async fn start_again(&mut self, backend: usize) -> anyhow::Result<()> {
+        self.keep(|history, elapsed| history.note_act(elapsed, backend, Deed::Started));
+        self.fleet.start_again(backend).await?;
+        self.gone[backend] = false;
+        Ok(())
     }
 
     async fn restart_the_absent(&mut self) -> anyhow::Result<()> {
@@ -204,7 +282,7 @@ impl<'a> Play<'a> {
                     self.tell(&format!("{name} has ended; it is started again in {} s", ABSENCE.as_secs()))?;
                 }
                 (None, Some(since)) if since.elapsed() >= ABSENCE => {
-                    self.fleet.start_again(index).await?;
+                    self.start_again(index).await?;
                     self.tell(&format!("{name} is started again"))?;
                 }
                 (None, Some(_)) => {}
@@ -225,6 +303,7 @@ impl<'a> Play<'a> {
 
     async fn view(&mut self, observer: &Observer) -> View {
         let cpu = self.cpu().await;
+        self.keep(|history, elapsed| history.note_cpu(elapsed, &cpu));
         let (each, total) = self.recent.figures(&self.names, SHOWN);
         let members = self.fleet.members.iter_mut().zip(&self.states).zip(&self.retried).zip(each).zip(cpu);
         let rows = members.map(|((((member, state), retried), figures), cpu)| Row {

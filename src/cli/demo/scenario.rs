@@ -1,7 +1,7 @@
 //! The scenario `restart`: backend-1 is killed at one third of the time and started again at two thirds.
 //!
-//! It stands apart from the processes it acts on: given the time and what is seen, it says what to do next, so that its
-//! tests need neither processes nor time.
+//! It stands apart from the processes it acts on: given the time and what is seen, it says what to do next, so
+//! that its tests need neither processes nor time.
 //!
 //! The run has three phases, and two transitions between them which belong to none:
 //!
@@ -11,7 +11,8 @@
 //! - *recovering*: from then until backend-1 has its share back;
 //! - `after`: from then on.
 //!
-//! So the share of backend-1 in `during` is 0 if, and only if, the balancer sends it nothing while it knows it is down.
+//! So the share of backend-1 in `during` is 0 if, and only if, the balancer sends it nothing while it knows it is
+//! down.
 
 use std::time::Duration;
 

@@ -28,18 +28,50 @@ async fn fetch(address: SocketAddr, path: &str) -> anyhow::Result<String> {
     Ok(text)
 }
 
-/// The sum of the series called `name` whose labels contain each of `labels`, given as `name="value"`. None when there
-/// is no such series.
-pub(super) fn sum(page: &str, name: &str, labels: &[&str]) -> Option<f64> {
-    let values = page.lines().filter_map(|line| {
-        let rest = line.strip_prefix(name)?;
-        let (series, value) = match rest.strip_prefix('{') {
-            Some(labelled) => labelled.split_once('}')?,
-            None => ("", rest.strip_prefix(' ')?),
+/// One line of a page of metrics.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Series<'a> {
+    pub(super) name: &'a str,
+    /// What stands between the braces.
+    labels: &'a str,
+    pub(super) value: f64,
+}
+
+impl<'a> Series<'a> {
+    /// The value of a label. Values with escapes or commas, which no name in a demo has, are not understood.
+    pub(super) fn label(&self, name: &str) -> Option<&'a str> {
+        let labels = self.labels.split(',');
+        labels.filter_map(|label| label.split_once('=')).find(|(own, _)| *own == name).map(|(_, value)| {
+            let value = value.strip_prefix('"').unwrap_or(value);
+            value.strip_suffix('"').unwrap_or(value)
+        })
+    }
+}
+
+/// The series on a page, in its order.
+pub(super) fn series(page: &str) -> impl Iterator<Item = Series<'_>> {
+    page.lines().filter(|line| !line.starts_with('#')).filter_map(|line| {
+        let (series, rest) = match line.split_once('{') {
+            Some((name, rest)) => {
+                let (labels, rest) = rest.split_once('}')?;
+                ((name, labels), rest)
+            }
+            None => {
+                let (name, rest) = line.split_once(' ')?;
+                ((name, ""), rest)
+            }
         };
-        let all = labels.iter().all(|label| series.split(',').any(|one| one == *label));
-        if all { value.split_ascii_whitespace().next()?.parse::<f64>().ok() } else { None }
-    });
+        let value = rest.split_ascii_whitespace().next()?.parse().ok()?;
+        Some(Series { name: series.0, labels: series.1, value })
+    })
+}
+
+/// The sum of the series called `name` whose labels contain each of `labels`, given as `name="value"`. None when
+/// there is no such series.
+pub(super) fn sum(page: &str, name: &str, labels: &[&str]) -> Option<f64> {
+    let all =
+        |series: &Series<'_>| labels.iter().all(|label| series.labels.split(',').any(|one| one == *label));
+    let values = series(page).filter(|series| series.name == name && all(series)).map(|series| series.value);
     values.fold(None, |sum, value| Some(sum.unwrap_or(0.0) + value))
 }
 
@@ -68,5 +100,13 @@ cpu_usage_total{cpu=\"0\"} 3 1700000000000
         assert_eq!(sum(PAGE, "cpu_usage_total", &[]), Some(3.0));
         assert_eq!(sum(PAGE, "cpu", &[]), None);
         assert_eq!(sum(PAGE, "plimsoll_retries_total", &["backend=\"backend-1\""]), Some(5.0));
+    }
+
+    #[test]
+    fn a_label_is_found_by_its_whole_name() {
+        let series: Vec<Series<'_>> = series(PAGE).collect();
+        assert_eq!(series.len(), 6);
+        assert_eq!((series[2].label("backend"), series[2].label("back")), (Some("backend-1"), None));
+        assert_eq!(series[4], Series { name: "cpu_usage", labels: "", value: 12.5 });
     }
 }

@@ -1,7 +1,7 @@
 //! Where the demo's view goes: redrawn in place on a terminal, line by line elsewhere, nowhere under `--json`.
 //!
-//! It draws on the normal screen and changes no mode of the terminal, so that there is nothing to restore, however the
-//! demo ends, and the last table stays in view.
+//! It draws on the normal screen and changes no mode of the terminal, so that there is nothing to restore, however
+//! the demo ends, and the last table stays in view.
 
 use super::table::View;
 use crossterm::{cursor, queue, terminal};

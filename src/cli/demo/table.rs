@@ -91,8 +91,8 @@ impl State {
 }
 
 impl View {
-    /// The table, line by line. With `colour`, states and failures stand out; from a certain number of `columns` on there
-    /// is room for bars.
+    /// The table, line by line. With `colour`, states and failures stand out; from a certain number of `columns`
+    /// on there is room for bars.
     pub(super) fn lines(&self, colour: bool, columns: usize) -> Vec<String> {
         let bar = Some(columns.saturating_sub(WIDTH + 1).min(BAR_MAX)).filter(|bar| *bar >= BAR_MIN);
         let space = bar.map_or_else(String::new, |bar| format!(" {:<bar$}", ""));

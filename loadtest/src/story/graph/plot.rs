@@ -14,7 +14,7 @@ use std::ops::Range;
 const LINE: f64 = 1.8;
 
 /// Backends that are alike lie on each other: each line is so much wider than the one that is drawn over it.
-const WIDER: f64 = 1.6;
+const WIDER: f64 = 1.1;
 
 /// The most lines that grow wider.
 const WIDER_MAX: usize = 3;

@@ -24,6 +24,18 @@ fn a_level_reaches_over_its_whole_slice() {
 }
 
 #[test]
+fn a_slice_that_the_load_began_or_ended_in_has_its_rate() {
+    let mut recording = restart();
+    recording.seconds = 20.3;
+    for sample in recording.samples.iter_mut().filter(|sample| sample.at > 20.3) {
+        sample.backends[0].answers = 20.3 * 50.0;
+    }
+    let line = rps(&recording, 0);
+    assert_eq!(line.last().unwrap().at, 20.3);
+    assert!((line.last().unwrap().value.unwrap() - 50.0).abs() < 1e-6);
+}
+
+#[test]
 fn a_counter_that_began_anew_grew_by_what_it_shows() {
     let mut recording = restart();
     for sample in recording.samples.iter_mut().filter(|sample| sample.at >= 50.0) {
