@@ -4,6 +4,7 @@
 //! rules. Whatever else has expressions (a dashboard) is held against the same list.
 
 mod alerts;
+mod dashboards;
 mod expression;
 mod rules;
 mod series;

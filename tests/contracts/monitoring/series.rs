@@ -28,7 +28,11 @@ const FOREIGN: &[(&str, &[&str])] = &[
     ("scrape_duration_seconds", &[]),
     ("scrape_samples_scraped", &[]),
     ("up", &[]),
+    // Alertmanager
+    ("alertmanager_notifications_failed_total", &["integration"]),
     // Prometheus, of itself
+    ("prometheus_notifications_dropped_total", &[]),
+    ("prometheus_notifications_errors_total", &["alertmanager"]),
     ("prometheus_rule_evaluation_failures_total", &["rule_group"]),
     ("prometheus_tsdb_head_series", &[]),
 ];

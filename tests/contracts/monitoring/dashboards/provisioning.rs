@@ -1,0 +1,61 @@
+//! What Grafana is provisioned with: data sources that the dashboards use, and the folder that holds them.
+
+use super::board::{Board, items, text};
+use crate::monitoring::yaml::{self, Node};
+use crate::tree::{self, File};
+
+const FOLDER: &str = "monitoring/grafana/provisioning";
+
+fn with_document<T>(path: &str, look: impl FnOnce(&File, Node<'_>) -> T) -> T {
+    let file = tree::read(&format!("{FOLDER}/{path}"));
+    let document = yaml::document(&file);
+    let root = Node::of(&document);
+    assert_eq!(root.get("apiVersion").and_then(Node::text).as_deref(), Some("1"), "{path}");
+    look(&file, root)
+}
+
+fn value(node: Node<'_>, path: &[&str]) -> Option<String> {
+    path.iter().try_fold(node, |node, key| node.get(key))?.text()
+}
+
+#[test]
+fn dashboards_begin_with_a_data_source_that_is_provisioned() {
+    with_document("datasources/prometheus.yml", |_, root| {
+        let sources: Vec<_> = root.list("datasources").collect();
+        assert!(sources.iter().all(|source| value(*source, &["uid"]).is_some()), "each has a uid");
+        let prometheus =
+            sources.iter().find(|source| value(**source, &["type"]).as_deref() == Some("prometheus"));
+        let prometheus = *prometheus.expect("Prometheus is provisioned");
+        for board in Board::all() {
+            let mut variables = items(&board.json["templating"], "list");
+            let chosen = variables.next().expect("the boards have variables");
+            let uid = text(&chosen["current"], "value");
+            assert_eq!(value(prometheus, &["uid"]).as_deref(), Some(uid), "{}", board.file.path);
+        }
+        let alertmanager = value(prometheus, &["jsonData", "alertmanagerUid"]);
+        assert!(sources.iter().any(|source| value(*source, &["uid"]) == alertmanager), "{alertmanager:?}");
+        assert_eq!(value(prometheus, &["jsonData", "httpMethod"]).as_deref(), Some("POST"));
+    });
+}
+
+#[test]
+fn grafana_knows_how_often_is_scraped() {
+    let file = tree::read("monitoring/prometheus.yml");
+    let document = yaml::document(&file);
+    let scraped = value(Node::of(&document), &["global", "scrape_interval"]);
+    with_document("datasources/prometheus.yml", |file, root| {
+        let source = root.list("datasources").next().expect("there is a data source");
+        assert_eq!(value(source, &["jsonData", "timeInterval"]), scraped, "{}: timeInterval", file.path);
+    });
+}
+
+#[test]
+fn the_files_are_the_source_of_the_dashboards() {
+    with_document("dashboards/plimsoll.yml", |_, root| {
+        let provider = root.list("providers").next().expect("there is a provider");
+        assert_eq!(value(provider, &["folder"]).as_deref(), Some("plimsoll"));
+        assert_eq!(value(provider, &["disableDeletion"]).as_deref(), Some("true"));
+        assert_eq!(value(provider, &["allowUiUpdates"]).as_deref(), Some("false"));
+        assert!(value(provider, &["options", "path"]).is_some(), "Grafana is told where the files are");
+    });
+}
