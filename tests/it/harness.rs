@@ -6,6 +6,8 @@
 pub(crate) mod backend;
 pub(crate) mod balancer;
 pub(crate) mod metrics;
+pub(crate) mod program;
+pub(crate) mod prometheus;
 pub(crate) mod setup;
 pub(crate) mod wire;
 

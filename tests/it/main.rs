@@ -39,6 +39,7 @@ mod retry;
 mod access_log;
 mod admin;
 mod command_line;
+mod dashboards;
 mod drain;
 mod drain_backend;
 mod reload;

@@ -38,8 +38,13 @@ fn of_board(path: &Path) -> Vec<Question> {
             ask(panel["title"].as_str().unwrap_or_default(), target);
         }
     }
-    for annotation in list(&board["annotations"]["list"]).filter(|annotation| annotation["target"].is_object()) {
-        ask(&format!("annotation {}", annotation["name"].as_str().unwrap_or_default()), &annotation["target"]);
+    for annotation in
+        list(&board["annotations"]["list"]).filter(|annotation| annotation["target"].is_object())
+    {
+        ask(
+            &format!("annotation {}", annotation["name"].as_str().unwrap_or_default()),
+            &annotation["target"],
+        );
     }
     questions
 }

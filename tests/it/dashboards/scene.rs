@@ -38,9 +38,10 @@ impl Scene {
         let folder = TempDir::new().expect("a folder can be made");
         let since = Instant::now();
         let pushgateway = Pushgateway::start(&folder);
-        let mut places: Vec<_> = NAMES.iter().map(|name| Place::fill(name, &folder, pushgateway.address)).collect();
+        let mut places: Vec<_> =
+            NAMES.iter().map(|name| Place::fill(name, &folder, pushgateway.address)).collect();
         let setup = Setup::at(places.iter().map(|place| place.backend))
-            .upstream("health: { http: /api/status, interval: 200ms }")
+            .upstream("health: { http: /api/status }")
             .upstream("limits: { in_flight: 100 }");
         let balancer = setup.start();
         let mut targets = vec![("plimsoll", balancer.admin)];
@@ -73,7 +74,7 @@ impl Scene {
 fn expect(prometheus: &Prometheus, expr: &str, series: usize) {
     let deadline = Instant::now() + LONG;
     loop {
-        let found = prometheus.query(expr).unwrap_or_else(|error| panic!("{expr}: {error}"));
+        let found = prometheus.query(expr).expect("the expression is right");
         if found.len() >= series {
             return;
         }
@@ -94,7 +95,8 @@ struct Place {
 impl Place {
     #[track_caller]
     fn fill(name: &'static str, folder: &TempDir, gateway: SocketAddr) -> Self {
-        let mut place = Self { name, backend: free_address(), agent: free_address(), gateway, processes: None };
+        let mut place =
+            Self { name, backend: free_address(), agent: free_address(), gateway, processes: None };
         place.start(folder);
         place
     }
@@ -145,6 +147,9 @@ impl Drop for Traffic {
     fn drop(&mut self) {
         self.over.store(true, Ordering::Relaxed);
         let ended = self.thread.take().map(JoinHandle::join);
-        assert!(thread::panicking() || matches!(ended, Some(Ok(()))), "the traffic went on until it was told to end");
+        assert!(
+            thread::panicking() || matches!(ended, Some(Ok(()))),
+            "the traffic went on until it was told to end"
+        );
     }
 }

@@ -16,7 +16,11 @@ pub(crate) struct Program {
 impl Program {
     /// Starts `program`; what it says goes to a file in `folder`, which is also where it runs.
     #[track_caller]
-    pub(crate) fn start<A: AsRef<str>>(folder: &Path, program: &str, arguments: impl IntoIterator<Item = A>) -> Self {
+    pub(crate) fn start<A: AsRef<str>>(
+        folder: &Path,
+        program: &str,
+        arguments: impl IntoIterator<Item = A>,
+    ) -> Self {
         let name = program.rsplit('/').next().unwrap_or(program);
         let log = File::options().create(true).append(true).open(folder.join(format!("{name}.log")));
         let log = log.expect("a log can be written");
@@ -27,7 +31,7 @@ impl Program {
             .stdout(log.try_clone().expect("a file can be shared"))
             .stderr(log)
             .spawn()
-            .unwrap_or_else(|error| panic!("{program} cannot be started ({error}): `./check test` installs it"));
+            .expect("the program is there; `./check test` installs what is missing");
         Self { child }
     }
 

@@ -44,7 +44,11 @@ impl Prometheus {
     pub(crate) fn start(folder: &TempDir, pushgateway: Pushgateway, targets: &[(&str, SocketAddr)]) -> Self {
         let (address, alertmanager_address) = (free_address(), free_address());
         let monitoring = Path::new(env!("CARGO_MANIFEST_DIR")).join("monitoring");
-        let own = [("localhost", address), ("alertmanager", alertmanager_address), ("pushgateway", pushgateway.address)];
+        let own = [
+            ("localhost", address),
+            ("alertmanager", alertmanager_address),
+            ("pushgateway", pushgateway.address),
+        ];
         let targets: Vec<_> = own.iter().chain(targets).copied().collect();
         configure(&monitoring, folder.path(), &targets);
         let alertmanager_yml = monitoring.join("alertmanager.yml");
@@ -81,14 +85,16 @@ impl Prometheus {
     /// What Prometheus says against the expression.
     #[track_caller]
     pub(crate) fn query_range(&self, expr: &str, seconds: u64) -> Result<Vec<Value>, String> {
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("it is after 1970");
+        let now =
+            std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("it is after 1970");
         let (start, end) = ((now.as_secs() - seconds).to_string(), now.as_secs().to_string());
         self.ask("query_range", &[("query", expr), ("start", &start), ("end", &end), ("step", "1")])
     }
 
     #[track_caller]
     fn ask(&self, path: &str, parameters: &[(&str, &str)]) -> Result<Vec<Value>, String> {
-        let body: Vec<String> = parameters.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();
+        let body: Vec<String> =
+            parameters.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();
         let body = body.join("&");
         let request = format!(
             "POST /api/v1/{path} HTTP/1.1\r\nhost: prometheus\r\nconnection: close\r\n\
@@ -107,12 +113,14 @@ impl Prometheus {
 /// Writes the configuration with addresses instead of names, and everything once a second.
 fn configure(monitoring: &Path, folder: &Path, targets: &[(&str, SocketAddr)]) {
     let read = |path: &Path| std::fs::read_to_string(path).expect("a file of monitoring/ can be read");
-    let every_second = Regex::new(r"(?m)^(\s*(?:scrape_|evaluation_)?interval): \w+$").expect("invariant: a constant");
+    let every_second =
+        Regex::new(r"(?m)^(\s*(?:scrape_|evaluation_)?interval): \w+$").expect("invariant: a constant");
     let quick = |text: &str| every_second.replace_all(text, "$1: 1s").into_owned();
     let named = Regex::new(r#""([a-z0-9-]+):\d+""#).expect("invariant: a constant pattern");
-    let config = named.replace_all(&read(&monitoring.join("prometheus.yml")), |found: &regex::Captures<'_>| {
+    let config = read(&monitoring.join("prometheus.yml"));
+    let config = named.replace_all(&config, |found: &regex::Captures<'_>| {
         let target = targets.iter().find(|(name, _)| *name == &found[1]);
-        let (_, address) = target.unwrap_or_else(|| panic!("nobody said where {} is", &found[0]));
+        let (_, address) = target.expect("every target has an address");
         format!("\"{address}\"")
     });
     std::fs::write(folder.join("prometheus.yml"), quick(&config)).expect("the configuration can be written");
