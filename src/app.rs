@@ -6,6 +6,7 @@
 mod admin;
 mod descriptors;
 mod fleet;
+mod names;
 mod sockets;
 
 use std::path::{Path, PathBuf};
@@ -14,10 +15,11 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use tokio::time::Instant;
 
-use crate::control_plane::compile::{Addresses, ResolveError, compile, resolve};
+use crate::control_plane::compile::compile;
 use crate::control_plane::config::report::Report;
 use crate::control_plane::config::telemetry::{AccessLogConfig, AccessLogMode, LogTarget as LogTargetConfig};
 use crate::control_plane::config::{self, Config, Workers};
+use crate::control_plane::discovery::{Discovery, forget_others};
 use crate::control_plane::health::{AgentSettings, Board, CheckSettings, Checks, Watched};
 use crate::control_plane::watch::Watch;
 use crate::data_plane::snapshot::Snapshot;
@@ -33,9 +35,6 @@ pub enum AppError {
     /// The file has problems.
     #[error("{0}")]
     Config(#[from] Box<Report>),
-    /// A backend's host name has no address.
-    #[error(transparent)]
-    Resolve(#[from] ResolveError),
     /// An address cannot be listened on.
     #[error(transparent)]
     Bind(#[from] BindError),
@@ -86,6 +85,8 @@ struct App {
     fleet: WorkerFleet,
     sockets: Sockets,
     admin: Admin,
+    board: Arc<Board>,
+    discovery: Discovery,
     checks: Checks,
     watch: Watch,
 }
@@ -93,7 +94,6 @@ struct App {
 /// A configuration of which everything that can fail has succeeded, and that is not in force yet.
 struct Prepared {
     config: Config,
-    addresses: Addresses,
     /// None leaves it as it is.
     access_log: Option<AccessLog>,
     change: Change,
@@ -111,7 +111,17 @@ pub async fn run(path: &Path, config: Config) -> Result<(), AppError> {
     let open_files = descriptors::raise_limit();
     tracing::debug!(?open_files, "limit of open files");
     let mut app = App::start(path, config).await?;
-    while let Signal::Reload = signals.next().await {
+    loop {
+        let signal = tokio::select! {
+            signal = signals.next() => signal,
+            () = app.discovery.news() => {
+                app.follow_names();
+                continue;
+            }
+        };
+        if let Signal::End = signal {
+            break;
+        }
         app.shared.access_log.load().reopen();
         // Names may take seconds to look up, in which the process can still be told to end.
         let prepared = tokio::select! {
@@ -132,10 +142,11 @@ impl App {
         };
         let telemetry = Telemetry::new(workers);
         let access_log = access_log(&config.telemetry.access_log, &telemetry)?;
-        let addresses = resolve(&config).await?;
+        let mut discovery = Discovery::new();
+        discovery.look_up_all(&config).await;
         let mut sockets = Sockets::default();
         let change = sockets.prepare(&wanted(&config), workers)?;
-        let snapshot = compile(&config, &addresses, None, &telemetry, Instant::now());
+        let snapshot = compile(&config, &discovery.addresses(), None, &telemetry, Instant::now());
         let shared = Shared {
             snapshot: Arc::new(ArcSwap::from_pointee(snapshot)),
             telemetry: Arc::clone(&telemetry),
@@ -143,12 +154,14 @@ impl App {
             alarms: Arc::default(),
         };
         let board = Arc::<Board>::default();
+        names::tell(&mut discovery, &config, &telemetry, &board);
+        names::announce_arrivals(&shared.snapshot.load(), None, &board);
         let fleet = WorkerFleet::start(workers, &shared).await?;
         let past_exchanges = fleet.past_exchanges();
         let admin = Admin::start(config.admin.address, &shared, Arc::clone(&board), past_exchanges).await?;
         let mut checks = Checks::new(Arc::clone(&board));
         checks.apply(&watched(&config, &shared.snapshot.load()));
-        let watch = Watch::start(board, Arc::clone(&shared.alarms));
+        let watch = Watch::start(Arc::clone(&board), Arc::clone(&shared.alarms));
         watch.apply(watched(&config, &shared.snapshot.load()));
         let (_, openings) = sockets.apply(change);
         if let Some(failure) = fleet.open(openings).await.into_iter().next() {
@@ -158,24 +171,35 @@ impl App {
         telemetry.process().record_reload(ReloadResult::Ok, now);
         telemetry.process().ready.set(1);
         tracing::info!(workers, config = %path.display(), "serving");
-        Ok(Self { path: path.to_owned(), config, shared, fleet, sockets, admin, checks, watch })
+        Ok(Self {
+            path: path.to_owned(),
+            config,
+            shared,
+            fleet,
+            sockets,
+            admin,
+            board,
+            discovery,
+            checks,
+            watch,
+        })
     }
 
-    /// Reads the file as it is now and does everything that can fail. Touches nothing; cancel safe.
-    async fn prepare(&self) -> Result<Prepared, AppError> {
+    /// Reads the file as it is now and does everything that can fail. Touches nothing that is in force; cancel safe.
+    async fn prepare(&mut self) -> Result<Prepared, AppError> {
         let (config, warnings) = config::load(&self.path).map_err(Box::new)?;
         if !warnings.is_empty() {
             tracing::warn!("{}", warnings.to_string().trim_end());
         }
         self.warn_of_fixed_keys(&config);
-        let addresses = resolve(&config).await?;
+        self.discovery.look_up_all(&config).await;
         let log_changed = config.telemetry.access_log != self.config.telemetry.access_log;
         let access_log = log_changed
             .then(|| access_log(&config.telemetry.access_log, &self.shared.telemetry))
             .transpose()?;
         // Last: clients that connect to a new socket wait from now on.
         let change = self.sockets.prepare(&wanted(&config), self.fleet.len())?;
-        Ok(Prepared { config, addresses, access_log, change })
+        Ok(Prepared { config, access_log, change })
     }
 
     /// Takes up what was prepared; whatever was wrong with it is logged and changes nothing.
@@ -189,6 +213,8 @@ impl App {
             Err(error) => {
                 let (path, error) = (self.path.display(), error.to_string());
                 tracing::error!("reload of {path} failed, nothing changed: {}", error.trim_end());
+                self.discovery.follow(&self.config);
+                self.follow_names();
                 ReloadResult::Failed
             }
         };
@@ -196,14 +222,19 @@ impl App {
     }
 
     async fn put_into_force(&mut self, prepared: Prepared) {
-        let Prepared { config, addresses, access_log, change } = prepared;
+        let Prepared { config, access_log, change } = prepared;
         if let Some(access_log) = access_log {
             self.shared.access_log.store(Arc::new(access_log));
         }
         let current = self.shared.snapshot.load_full();
         // Before the upstreams are carried over, so that what the end of checks changes is announced.
         self.checks.apply(&still_watched(&self.config, &current, &config));
+        let addresses = self.discovery.addresses();
         let snapshot = compile(&config, &addresses, Some(&current), &self.shared.telemetry, Instant::now());
+        self.discovery.follow(&config);
+        forget_others(&config, &self.board);
+        names::tell(&mut self.discovery, &config, &self.shared.telemetry, &self.board);
+        names::announce_arrivals(&snapshot, Some(&current), &self.board);
         self.checks.apply(&watched(&config, &snapshot));
         self.watch.apply(watched(&config, &snapshot));
         self.shared.snapshot.store(Arc::new(snapshot));

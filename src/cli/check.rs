@@ -9,6 +9,7 @@ use std::process::ExitCode;
 
 use crate::control_plane::config::report::{Problem, Severity};
 use crate::control_plane::config::{self, Config};
+use crate::control_plane::discovery::{Discovery, News, hosts};
 use explain::Question;
 
 /// Flags of `plimsoll check`.
@@ -32,15 +33,17 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
     let question = arguments.explain.clone().map(|question| question.with_headers(arguments.header.clone()));
     let (mut out, mut problems) = (io::stdout().lock(), io::stderr().lock());
-    let checked = check(&arguments.config, question.as_ref(), &mut out, &mut problems);
+    let checked = check(&arguments.config, question.as_ref(), unresolved, &mut out, &mut problems);
     // Nobody is left to tell when an output is closed.
     if checked.unwrap_or(false) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Writes what there is to say about a file. Returns whether it is valid.
+/// Writes what there is to say about a file; `unresolved` finds the host names that have no address here. Returns whether
+/// the file is valid.
 fn check(
     path: &Path,
     question: Option<&Question>,
+    unresolved: impl Fn(&Config) -> Vec<News>,
     out: &mut impl Write,
     problems: &mut impl Write,
 ) -> io::Result<bool> {
@@ -55,11 +58,32 @@ fn check(
     if !warnings.is_empty() {
         writeln!(problems, "{warnings}")?;
     }
-    writeln!(out, "{}: ok: {}", path.display(), summary(&config, warnings.problems().count()))?;
+    let unresolved = unresolved(&config);
+    for News { host, error, .. } in &unresolved {
+        let (path, error) = (path.display(), error.as_deref().unwrap_or_default());
+        writeln!(problems, "{path}: warning: cannot resolve `{host}`: {error}")?;
+        writeln!(problems, "      = hint: its backends are down until it has an address; check the name")?;
+    }
+    let warnings = warnings.problems().count() + unresolved.len();
+    writeln!(out, "{}: ok: {}", path.display(), summary(&config, warnings))?;
     if let Some(question) = question {
         explain::explain(&config, question, out)?;
     }
     Ok(true)
+}
+
+/// Looks up the host names of backends. Returns those that have no address, in the order of the file.
+fn unresolved(config: &Config) -> Vec<News> {
+    // Without an event loop nothing can be looked up; `run` would say so.
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
+        return Vec::new();
+    };
+    let mut discovery = Discovery::new();
+    runtime.block_on(discovery.look_up_all(config));
+    let mut failed: Vec<News> =
+        discovery.take_news().into_iter().filter(|news| news.error.is_some()).collect();
+    failed.sort_by_key(|news| hosts(config).position(|(host, _)| *host == *news.host));
+    failed
 }
 
 fn summary(config: &Config, warnings: usize) -> String {

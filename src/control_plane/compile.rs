@@ -4,22 +4,21 @@
 //! types what a worker needs at hand.
 
 mod listeners;
-mod names;
 mod routes;
 mod upstreams;
-
-pub use names::{Addresses, ResolveError, resolve};
 
 use std::sync::Arc;
 
 use tokio::time::Instant;
 
 use super::config::Config;
+use super::discovery::Addresses;
 use crate::data_plane::snapshot::Snapshot;
 use crate::telemetry::Telemetry;
+use crate::upstream::Upstream;
 
-/// Compiles `config`, with the `addresses` that its host names were [resolved](resolve) to. What `previous` has in
-/// common with it (backends by name and address, series by name) is carried over with its state.
+/// Compiles `config`, with the `addresses` of its host names. What `previous` has in common with it (backends by name and
+/// address, series by name) is carried over with its state.
 ///
 /// Cannot fail, and is no rehearsal: what is carried over is configured anew at once.
 pub fn compile(
@@ -34,9 +33,33 @@ pub fn compile(
         settings.map(|settings| upstreams::adopt(settings, previous, telemetry, now)).collect();
     let before = previous.into_iter().flat_map(|snapshot| &snapshot.upstreams);
     before.filter(|gone| !upstreams.iter().any(|kept| kept.name == gone.name)).for_each(|gone| gone.retire());
+    around(upstreams, config, telemetry)
+}
+
+/// Compiles the configuration of `current` again, with what has changed of the `addresses`. An upstream none of whose
+/// backends has another address is the same one as before.
+pub fn readdress(
+    config: &Config,
+    addresses: &Addresses,
+    current: &Snapshot,
+    telemetry: &Telemetry,
+    now: Instant,
+) -> Snapshot {
+    let upstreams = upstreams::settings(config, addresses).map(|settings| {
+        let same = current.upstreams.iter().find(|known| upstreams::is_where(known, &settings));
+        same.map_or_else(|| upstreams::adopt(settings, Some(current), telemetry, now), Arc::clone)
+    });
+    around(upstreams.collect(), config, telemetry)
+}
+
+/// Compiles everything else around the upstreams.
+fn around(upstreams: Vec<Arc<Upstream>>, config: &Config, telemetry: &Telemetry) -> Snapshot {
     let listeners = config.listeners.iter().map(|listener| {
         let routes = routes::table(config, listener, &upstreams, telemetry);
         listeners::listener(listener, routes, telemetry)
     });
-    Snapshot { listeners: listeners.collect(), upstreams: upstreams.iter().map(Arc::clone).collect() }
+    Snapshot { listeners: listeners.collect(), upstreams }
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,7 +20,7 @@ mod pace;
 mod rounds;
 mod settings;
 
-pub use board::{Board, LastResult, PastTransition};
+pub use board::{Board, LastLookup, LastResult, PastTransition};
 pub(super) use check::{Outcome, over_the_network};
 pub use settings::{AgentSettings, CheckKind, CheckSettings, HttpCheck};
 
@@ -132,7 +132,8 @@ impl Checks {
     }
 }
 
-/// The backends of all upstreams, each with its own copy of the settings that `of` finds.
+/// The backends of all upstreams, each with its own copy of the settings that `of` finds; those without an address are left
+/// alone.
 fn backends_with<'w, S: Clone + 'w>(
     wanted: &'w [Watched],
     of: impl Fn(&'w Watched) -> Option<&'w S>,
@@ -140,10 +141,13 @@ fn backends_with<'w, S: Clone + 'w>(
     wanted.iter().flat_map(move |watched| {
         let settings = of(watched);
         let upstream = &watched.upstream;
-        upstream
-            .backends
-            .iter()
-            .map(move |backend| (Arc::clone(upstream), Arc::clone(backend), settings.cloned()))
+        upstream.backends.iter().map(move |backend| {
+            (
+                Arc::clone(upstream),
+                Arc::clone(backend),
+                settings.filter(|_| backend.address.is_some()).cloned(),
+            )
+        })
     })
 }
 

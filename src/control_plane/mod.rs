@@ -5,5 +5,6 @@
 pub mod admin;
 pub mod compile;
 pub mod config;
+pub mod discovery;
 pub mod health;
 pub mod watch;

@@ -17,6 +17,9 @@ pub enum ConnectError {
     /// The host did not answer within the patience.
     #[error("no answer to the connection within {} ms", .0.as_millis())]
     Timeout(Duration),
+    /// Nobody knows where it is: its host name has no address.
+    #[error("the host name has no address")]
+    Unresolved,
     /// Anything else: no route, no local port, no descriptor.
     #[error("connection failed: {0}")]
     Other(#[source] io::Error),
@@ -29,7 +32,7 @@ impl ConnectError {
         match self {
             Self::Refused => AttemptOutcome::ConnectRefused,
             Self::Timeout(_) => AttemptOutcome::ConnectTimeout,
-            Self::Other(_) => AttemptOutcome::ConnectError,
+            Self::Unresolved | Self::Other(_) => AttemptOutcome::ConnectError,
         }
     }
 }
@@ -40,10 +43,11 @@ impl ConnectError {
 /// # Errors
 /// See [`ConnectError`].
 pub async fn connect(
-    address: SocketAddr,
+    address: Option<SocketAddr>,
     patience: Duration,
     unacknowledged: Duration,
 ) -> Result<TcpStream, ConnectError> {
+    let address = address.ok_or(ConnectError::Unresolved)?;
     let connecting = tokio::time::timeout(patience, TcpStream::connect(address));
     let stream = match connecting.await {
         Err(_elapsed) => return Err(ConnectError::Timeout(patience)),

@@ -161,6 +161,9 @@ catalogue! {
         HEALTH_CHECK_DURATION = Histogram "plimsoll_health_check_duration_seconds" [upstream, backend] "seconds",
             "Time that active health checks took.",
             when "checks come close to their timeout";
+        BACKEND_LOOKUPS = Counter "plimsoll_backend_lookups_total" [upstream, backend, result] "look-ups",
+            "Look-ups of the backend's host name, by result; none for an IP address.",
+            when "a backend is somewhere else than you think, or its name server fails";
     }
     "The load line" {
         BACKEND_INFLIGHT_LIMIT = Gauge "plimsoll_backend_inflight_limit" [upstream, backend] "requests",

@@ -165,6 +165,18 @@ label! {
 }
 
 label! {
+    /// The result of one look-up of a backend's host name.
+    LookupResult as "result" {
+        /// It has the address that it had.
+        Ok = "ok",
+        /// It has no address, or the resolver did not answer in time; the address that was known stays.
+        Failed = "failed",
+        /// It has another address than before, or its first.
+        Changed = "changed",
+    }
+}
+
+label! {
     /// What a backend is now; `plimsoll_backend_state` shows it as the number that [`Label::index`] gives.
     BackendState as "state" {
         /// Unhealthy: gets no traffic while another backend is available.
@@ -199,6 +211,8 @@ label! {
         Operator = "operator",
         /// The configuration: at the start or after a reload.
         Configuration = "configuration",
+        /// Its host name: it has another address now, or none yet.
+        Lookup = "lookup",
     }
 }
 

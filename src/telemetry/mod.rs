@@ -40,8 +40,9 @@ pub use history::{
     TrackName, UpstreamScene,
 };
 pub use labels::{
-    AcceptError, AttemptOutcome, BackendState, CheckResult, CodeClass, EjectionReason, Label, NoneAvailable,
-    PickReason, QueueEnd, RefusalReason, ReloadResult, RetryReason, RetryRefusal, TransitionCause,
+    AcceptError, AttemptOutcome, BackendState, CheckResult, CodeClass, EjectionReason, Label, LookupResult,
+    NoneAvailable, PickReason, QueueEnd, RefusalReason, ReloadResult, RetryReason, RetryRefusal,
+    TransitionCause,
 };
 pub use metrics_md::metrics_md;
 pub use program_log::{LOG_VARIABLE, LogError, LogForm, start_log};

@@ -88,6 +88,8 @@ pub struct Availability {
     /// Checks in a row that contradict `healthy`.
     contradictions: u32,
     checked: bool,
+    /// Its host name has no address.
+    unresolved: bool,
     agent_down: bool,
     agent_percent: u8,
     drained: DrainSources,
@@ -108,6 +110,7 @@ impl Availability {
             healthy: true,
             contradictions: 0,
             checked: false,
+            unresolved: false,
             agent_down: false,
             agent_percent: 100,
             drained: DrainSources::default(),
@@ -126,6 +129,19 @@ impl Availability {
         joining
     }
 
+    /// A backend that takes the place of this one, under the same name and at another address. Of what was known only the
+    /// word of an operator holds for it as well. It shows the state of its predecessor until [`Event::Moved`] or
+    /// [`Event::Unresolved`] makes it its own, so that the change is a transition like any other.
+    #[must_use]
+    pub fn successor(&self, rules: AvailabilityRules, now: Instant) -> Self {
+        let mut successor = Self::new(rules, now);
+        (successor.state, successor.since) = (self.state, self.since);
+        if self.is_drained_by(DrainSource::Operator) {
+            successor.drained.add(DrainSource::Operator);
+        }
+        successor
+    }
+
     /// Takes note of an event. None when the state stays what it was.
     pub fn apply(&mut self, event: Event, now: Instant) -> Option<Transition> {
         match event {
@@ -138,6 +154,9 @@ impl Availability {
                 self.drained.remove(DrainSource::Check);
                 (self.healthy, self.contradictions, self.checked) = (true, 0, false);
             }
+            Event::Moved(_) if self.may_work() => self.begin_ramp(now),
+            Event::Moved(_) => {}
+            Event::Unresolved => self.unresolved = true,
             Event::AgentUp => self.agent_down = false,
             Event::AgentDown => self.agent_down = true,
             Event::AgentEnded => {
@@ -181,6 +200,12 @@ impl Availability {
     #[must_use]
     pub fn is_available(&self) -> bool {
         matches!(self.state, BackendState::Up | BackendState::SlowStart)
+    }
+
+    /// Tells whether its host name has no address, so that it cannot even be tried.
+    #[must_use]
+    pub fn is_unresolved(&self) -> bool {
+        self.unresolved
     }
 
     /// Returns the ejection that holds, also while a stronger state is shown.
@@ -263,8 +288,7 @@ impl Availability {
     /// Brings the state in line with what is known.
     fn settle(&mut self, cause: TransitionCause, now: Instant) -> Option<Transition> {
         let was_available = self.is_available();
-        let is_available =
-            self.healthy && !self.agent_down && self.drained.is_empty() && self.ejection.is_none();
+        let is_available = self.may_work();
         if was_available && !is_available {
             self.ramp = None;
             self.record.forget(self.rules.ejections, now);
@@ -281,7 +305,7 @@ impl Availability {
     }
 
     fn derived(&self) -> BackendState {
-        if !self.healthy || self.agent_down {
+        if self.is_down() {
             BackendState::Down
         } else if !self.drained.is_empty() {
             BackendState::Draining
@@ -292,6 +316,15 @@ impl Availability {
         } else {
             BackendState::Up
         }
+    }
+
+    /// Whether nobody says anything against it.
+    fn may_work(&self) -> bool {
+        !self.is_down() && self.drained.is_empty() && self.ejection.is_none()
+    }
+
+    fn is_down(&self) -> bool {
+        !self.healthy || self.agent_down || self.unresolved
     }
 
     fn begin_ramp(&mut self, now: Instant) {

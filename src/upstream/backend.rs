@@ -1,8 +1,9 @@
 //! A backend: one server of an upstream, as both planes know it.
 //!
 //! It outlives the configuration that named it: a reload that leaves its name and address alone keeps the same
-//! [`Backend`], with its health, its exchanges in flight, its latency and its series. What belongs to a configuration
-//! alone (the balancer, the cookie) is kept in [`Upstream`](super::Upstream).
+//! [`Backend`], with its health, its exchanges in flight, its latency and its series. Another address is another server,
+//! of which only the name and the series are the same. What belongs to a configuration alone (the balancer, the cookie)
+//! is kept in [`Upstream`](super::Upstream).
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
@@ -26,8 +27,8 @@ pub struct Backend {
     pub id: BackendId,
     /// The name, unique in its upstream: the `backend` label.
     pub name: Box<str>,
-    /// Where it answers.
-    pub address: SocketAddr,
+    /// Where it answers. None while its host name has no address; nothing is sent to it then.
+    pub address: Option<SocketAddr>,
     /// What is counted of it. Exchanges in flight are counted here and nowhere else.
     pub series: Arc<BackendSeries>,
     /// How long its answers take, for the balancer that asks for it.
@@ -51,7 +52,7 @@ pub struct Backend {
 impl Backend {
     pub(super) fn new(
         name: &str,
-        address: SocketAddr,
+        address: Option<SocketAddr>,
         series: Arc<BackendSeries>,
         availability: Availability,
         now: Instant,

@@ -72,7 +72,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::time::Instant;
 
-use crate::telemetry::{Telemetry, UpstreamSeries};
+use crate::telemetry::{Telemetry, TransitionCause, UpstreamSeries};
 use balance::Turn;
 use sticky::Sticky;
 
@@ -108,12 +108,14 @@ pub struct Upstream {
     fleet: ArcSwap<Fleet>,
     /// Held while a state changes and its fleet is built and swapped: one change after the other.
     publishing: Mutex<()>,
+    arrivals: Box<[(usize, Observed)]>,
 }
 
 impl Upstream {
     /// Makes an upstream. A backend that `previous` has, by name and address, is carried over as it is: its state, its
     /// exchanges in flight and its series do not notice the reload. The others of `previous` are retired, and those
-    /// that it did not have begin with a slow start. The retry budget goes on.
+    /// that it did not have begin with a slow start; what that changes where the name stays is told by
+    /// [`Upstream::arrivals`]. The retry budget goes on.
     ///
     /// Cannot fail, so that a reload does it last: what is carried over is configured anew at once.
     #[must_use]
@@ -123,7 +125,7 @@ impl Upstream {
         telemetry: &Telemetry,
         now: Instant,
     ) -> Self {
-        let make = |backend| make(&settings, backend, previous.is_some(), telemetry, now);
+        let make = |backend| make(&settings, backend, previous, telemetry, now);
         let backends: Box<[Arc<Backend>]> = settings
             .backends
             .iter()
@@ -142,12 +144,15 @@ impl Upstream {
         for backend in replaced.filter(|known| !backends.iter().any(|kept| Arc::ptr_eq(kept, known))) {
             backend.retire();
         }
+        let arrived = |(at, (backend, from))| Some((at, arrival(previous, backend, from)?));
+        let arrived: Vec<_> =
+            backends.iter().zip(&settings.backends).enumerate().filter_map(arrived).collect();
         let names = backends.iter().map(|backend| &*backend.name);
         let sticky = settings.sticky.as_ref().map(|sticky| Sticky::new(sticky, &settings.name, names));
         let budget = previous.map(|previous| Arc::clone(&previous.budget));
         let standing = |backend: &Backend| observe::standing(backend, now);
         let fleet = Fleet::new(&backends, &settings.balancer, settings.when_none_available, standing);
-        let upstream = Self {
+        let mut upstream = Self {
             name: settings.name.clone(),
             backends,
             retries: settings.retries,
@@ -165,9 +170,17 @@ impl Upstream {
             overdue_after: AtomicU64::new(0),
             fleet: ArcSwap::from_pointee(fleet),
             publishing: Mutex::new(()),
+            arrivals: Box::default(),
         };
-        upstream.adopt(&settings, now);
+        upstream.arrivals = upstream.adopt(&settings, &arrived, now);
         upstream
+    }
+
+    /// Returns what changed when this upstream was made, where a backend took the place of another of the same name or has
+    /// no address, with its position. To be told once, by whoever puts the upstream in force.
+    #[must_use]
+    pub fn arrivals(&self) -> &[(usize, Observed)] {
+        &self.arrivals
     }
 
     /// Counts an exchange as in flight on one of its backends until the returned value is dropped. None when the backend
@@ -222,21 +235,39 @@ impl Upstream {
 }
 
 fn carry_over(previous: Option<&Upstream>, wanted: &BackendSettings) -> Option<Arc<Backend>> {
-    let known = previous?.backends.iter();
-    known.into_iter().find(|known| known.name == wanted.name && known.address == wanted.address).cloned()
+    of_this_name(previous, &wanted.name).filter(|known| known.address == wanted.address).cloned()
 }
 
 fn make(
     upstream: &UpstreamSettings,
     backend: &BackendSettings,
-    joins_others: bool,
+    previous: Option<&Upstream>,
     telemetry: &Telemetry,
     now: Instant,
 ) -> Arc<Backend> {
-    let begin = if joins_others { Availability::joining } else { Availability::new };
+    let rules = upstream.availability();
+    let availability = match (previous, of_this_name(previous, &backend.name)) {
+        (_, Some(predecessor)) => predecessor.availability().successor(rules, now),
+        (Some(_), None) => Availability::joining(rules, now),
+        (None, None) => Availability::new(rules, now),
+    };
     let series = telemetry.backend(&upstream.name, &backend.name);
-    let availability = begin(upstream.availability(), now);
     Arc::new(Backend::new(&backend.name, backend.address, series, availability, now))
+}
+
+/// Returns what is learned about a backend by its arrival. None when it was there before, or is new without a predecessor.
+fn arrival(previous: Option<&Upstream>, backend: &Arc<Backend>, from: &BackendSettings) -> Option<Event> {
+    let predecessor = of_this_name(previous, &backend.name);
+    let cause = if from.looked_up { TransitionCause::Lookup } else { TransitionCause::Configuration };
+    match predecessor {
+        Some(same) if Arc::ptr_eq(same, backend) => None,
+        _ if backend.address.is_none() => Some(Event::Unresolved),
+        predecessor => predecessor.map(|_| Event::Moved(cause)),
+    }
+}
+
+fn of_this_name<'p>(previous: Option<&'p Upstream>, name: &str) -> Option<&'p Arc<Backend>> {
+    previous?.backends.iter().find(|known| *known.name == *name)
 }
 
 #[cfg(test)]

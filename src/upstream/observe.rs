@@ -107,8 +107,18 @@ impl Upstream {
         self.backends.iter().filter(|backend| backend.availability().is_available()).count()
     }
 
-    /// Brings the backends in line with the settings, shows them, and publishes the first fleet.
-    pub(super) fn adopt(&self, settings: &UpstreamSettings, now: Instant) {
+    /// Brings the backends in line with the settings and with what their arrival means, shows them, and publishes the first
+    /// fleet. Returns what those that arrived have changed.
+    pub(super) fn adopt(
+        &self,
+        settings: &UpstreamSettings,
+        arrived: &[(usize, Event)],
+        now: Instant,
+    ) -> Box<[(usize, Observed)]> {
+        // First: until then a backend shows the state of the one whose place it takes.
+        let arrive =
+            |&(at, event): &(usize, Event)| Some((at, self.observe(&self.backends[at], event, now)?));
+        let changed = arrived.iter().filter_map(arrive).collect();
         for backend in &self.backends {
             backend.lock_availability().set_rules(settings.availability());
             if settings.checks.is_none() {
@@ -122,6 +132,7 @@ impl Upstream {
         self.series.configured.set(self.backends.len() as i64);
         self.series.budget_left.set(self.budget.left() as f64);
         self.publish(now);
+        changed
     }
 
     fn observed(&self, transition: Transition, before: usize) -> Observed {
@@ -187,7 +198,7 @@ pub(super) fn standing(backend: &Backend, now: Instant) -> Standing {
         available: availability.is_available(),
         effective_weight: f64::from(backend.weight()) * availability.share(now),
         ramping: availability.is_ramping(),
-        last_resort: !availability.is_drained_by(DrainSource::Operator),
+        last_resort: !availability.is_drained_by(DrainSource::Operator) && !availability.is_unresolved(),
     }
 }
 

@@ -77,10 +77,20 @@ impl UpstreamSettings {
 pub struct BackendSettings {
     /// The name, unique in the upstream.
     pub name: Box<str>,
-    /// Where it answers.
-    pub address: SocketAddr,
+    /// Where it answers. None while its host name has no address: then it is down.
+    pub address: Option<SocketAddr>,
+    /// Whether it is found by a host name, so that its address may change by itself.
+    pub looked_up: bool,
     /// Its share of the work relative to the others. 0 takes no new work, except by a sticky cookie.
     pub weight: u32,
+}
+
+impl BackendSettings {
+    /// Returns what makes a backend at an IP address.
+    #[must_use]
+    pub fn at(name: &str, address: SocketAddr, weight: u32) -> Self {
+        Self { name: name.into(), address: Some(address), looked_up: false, weight }
+    }
 }
 
 /// When live traffic takes a backend out.

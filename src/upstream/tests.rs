@@ -7,6 +7,7 @@ use super::*;
 use crate::telemetry::{BackendState, NoneAvailable, PickReason, TransitionCause};
 
 mod history;
+mod moves;
 mod observe;
 mod simulation;
 mod slow_start;
@@ -15,11 +16,8 @@ const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const SECOND: Duration = Duration::from_secs(1);
 
 fn settings(backends: usize) -> UpstreamSettings {
-    let backends = (1..=backends).map(|n| BackendSettings {
-        name: format!("backend-{n}").into(),
-        address: ([127, 0, 0, 1], 8000 + n as u16).into(),
-        weight: 1,
-    });
+    let backends = (1..=backends)
+        .map(|n| BackendSettings::at(&format!("backend-{n}"), ([127, 0, 0, 1], 8000 + n as u16).into(), 1));
     UpstreamSettings {
         checks: Some(Thresholds { rise: 1, fall: 1 }),
         slow_start: SlowStart { duration: Duration::ZERO, floor: 1.0 },
@@ -193,7 +191,7 @@ fn a_reload_keeps_what_it_does_not_name_differently() {
     before[2].series.inflight.inc();
 
     let mut changed = settings(3);
-    changed.backends[1].address = ([127, 0, 0, 1], 9999).into();
+    changed.backends[1].address = Some(([127, 0, 0, 1], 9999).into());
     changed.backends[2].weight = 5;
     traffic.reload(changed);
 

@@ -42,6 +42,7 @@ mod command_line;
 mod dashboards;
 mod drain;
 mod drain_backend;
+mod host_names;
 mod reload;
 mod reload_listeners;
 mod start;

@@ -4,8 +4,8 @@ use std::io::Read as _;
 use std::process::{Child, Command, Stdio};
 
 use crate::harness::backend::Backend;
+use crate::harness::eventually_ok;
 use crate::harness::setup::Setup;
-use crate::harness::{eventually, eventually_ok, free_address};
 
 /// Killed with the test, should it serve after all.
 struct Started(Child);
@@ -41,27 +41,4 @@ fn a_process_whose_workers_cannot_run_does_not_become_ready() {
     assert_eq!(status.code(), Some(1), "{said}");
     assert!(said.contains("worker ") && said.contains("cannot start"), "{said}");
     assert!(said.contains("open files") && !said.contains("\"serving\""), "{said}");
-}
-
-#[test]
-fn a_backend_may_be_named_and_what_has_no_address_is_said() {
-    let backend = Backend::saying("ok");
-    let yaml = Setup::over([&backend]).yaml();
-    let by_name = |host: &str| {
-        let named = format!("{host}:{}", backend.address.port());
-        yaml.replace(&backend.address.to_string(), &named)
-    };
-    let balancer = crate::harness::balancer::Balancer::start(&by_name("localhost"));
-    assert_eq!(balancer.get("/").text(), "ok");
-    // Neither is a new socket left behind.
-    let free = free_address();
-    let second = format!("listeners:\n  other: {{ address: \"{free}\" }}\n");
-    balancer.reload(&by_name("nowhere.invalid").replacen("listeners:\n", &second, 1));
-    balancer.expect_metric("plimsoll_config_reloads_total", &["result=\"failed\""], 1.0);
-    assert_eq!(balancer.get("/").text(), "ok");
-    eventually("the log names what was looked up", || {
-        let log = balancer.log().join("\n");
-        ["cannot resolve", "nowhere.invalid", "upstream app"].iter().all(|part| log.contains(part))
-    });
-    assert!(std::net::TcpStream::connect(free).is_err(), "nothing listens for a reload that failed");
 }

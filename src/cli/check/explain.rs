@@ -1,15 +1,14 @@
 //! Answers which route a request takes, with the very table that the data plane would use.
 
 use std::io::{self, Write};
-use std::net::{Ipv4Addr, SocketAddr};
 
 use tokio::time::Instant;
 
-use crate::control_plane::compile::{Addresses, compile};
+use crate::control_plane::compile::compile;
 use crate::control_plane::config::Config;
 use crate::control_plane::config::upstream::UpstreamConfig;
-use crate::control_plane::config::value::address::BackendAddress;
 use crate::control_plane::config::value::http::{HeaderName, HeaderValue, Method};
+use crate::control_plane::discovery::Addresses;
 use crate::data_plane::route::{RequestFacts, Route, Target};
 use crate::data_plane::snapshot::{Listener, Snapshot};
 use crate::telemetry::Telemetry;
@@ -89,7 +88,7 @@ pub(super) fn header(text: &str) -> Result<(String, String), String> {
 
 /// Writes what becomes of a request: at the listeners on the port that it names, or at all if there is none.
 pub(super) fn explain(config: &Config, question: &Question, out: &mut impl Write) -> io::Result<()> {
-    let snapshot = snapshot(config.clone());
+    let snapshot = snapshot(config);
     let on_port = |listener: &&Listener| listener.address.port() == question.port;
     let named: Vec<_> = snapshot.listeners.iter().filter(on_port).collect();
     let listeners = if named.is_empty() { snapshot.listeners.iter().collect() } else { named };
@@ -148,11 +147,8 @@ fn backends(upstream: &UpstreamConfig) -> String {
     shown.collect::<Vec<_>>().join(", ")
 }
 
-/// Compiles the configuration with addresses of backends that need no look-up: where a request goes does not depend on
-/// them, and a file may be checked where its names mean nothing.
-fn snapshot(mut config: Config) -> Snapshot {
-    for backend in config.upstreams.iter_mut().flat_map(|upstream| &mut upstream.backends) {
-        backend.address = BackendAddress::Socket(SocketAddr::from((Ipv4Addr::LOCALHOST, 1)));
-    }
-    compile(&config, &Addresses::default(), None, &Telemetry::new(1), Instant::now())
+/// Compiles the configuration without looking up a name: where a request goes does not depend on addresses, and a file may
+/// be checked where its names mean nothing.
+fn snapshot(config: &Config) -> Snapshot {
+    compile(config, &Addresses::default(), None, &Telemetry::new(1), Instant::now())
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::telemetry::LookupResult;
 
 const FILE: &str = r#"
 listeners:
@@ -14,8 +15,18 @@ upstreams:
   next: {backends: [127.0.0.1:5003]}
 "#;
 
-/// What a check of `text` says on standard output and on standard error, and whether the file is valid.
+/// What a check of `text` says on standard output and on standard error, and whether the file is valid, where every host
+/// name has an address.
 fn said(text: &str, question: Option<&str>, headers: &[&str]) -> (String, String, bool) {
+    said_where(text, question, headers, |_| Vec::new())
+}
+
+fn said_where(
+    text: &str,
+    question: Option<&str>,
+    headers: &[&str],
+    unresolved: impl Fn(&Config) -> Vec<News>,
+) -> (String, String, bool) {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("plimsoll.yaml");
     std::fs::write(&path, text).unwrap();
@@ -24,7 +35,7 @@ fn said(text: &str, question: Option<&str>, headers: &[&str]) -> (String, String
         Question::parse(question).unwrap().with_headers(headers)
     });
     let (mut out, mut problems) = (Vec::new(), Vec::new());
-    let valid = check(&path, question.as_ref(), &mut out, &mut problems).unwrap();
+    let valid = check(&path, question.as_ref(), unresolved, &mut out, &mut problems).unwrap();
     let text =
         |bytes| String::from_utf8(bytes).unwrap().replace(&path.display().to_string(), "plimsoll.yaml");
     (text(out), text(problems), valid)
@@ -47,6 +58,26 @@ fn a_valid_file_is_summed_up_in_a_line() {
     let (out, problems, valid) = said(FILE, None, &[]);
     assert_eq!(out, "plimsoll.yaml: ok: 2 listeners, 4 routes, 2 upstreams, 3 backends, no warnings\n");
     assert_eq!(problems, "");
+    assert!(valid);
+}
+
+#[test]
+fn a_host_name_without_an_address_is_a_warning() {
+    let failed = |_: &Config| {
+        vec![News {
+            host: "no-such-host.invalid".into(),
+            result: LookupResult::Failed,
+            before: None,
+            address: None,
+            addresses: Box::default(),
+            error: Some("unknown".into()),
+            turned: true,
+        }]
+    };
+    let (out, problems, valid) = said_where(FILE, None, &[], failed);
+    assert!(out.ends_with("3 backends, 1 warning\n"), "{out}");
+    let warning = "plimsoll.yaml: warning: cannot resolve `no-such-host.invalid`: unknown\n      = hint: ";
+    assert!(problems.starts_with(warning), "{problems}");
     assert!(valid);
 }
 

@@ -10,7 +10,7 @@ use axum::extract::State;
 use super::AdminState;
 use super::drain::drained_by;
 use super::upstreams::Now;
-use crate::control_plane::health::{Board, LastResult};
+use crate::control_plane::health::{Board, LastLookup, LastResult};
 use crate::telemetry::{BackendState, rfc3339};
 use crate::upstream::{Backend, Upstream};
 
@@ -39,11 +39,16 @@ fn report(upstream: &Upstream, board: &Board, now: Now) -> String {
         upstream.backends.len(),
         upstream.balancer().as_str()
     );
-    let width = upstream.backends.iter().map(|backend| backend.address.to_string().len()).max().unwrap_or(0);
-    for backend in &upstream.backends {
+    let lines = upstream.backends.iter().map(|backend| {
         let last = board.last_result(&upstream.name, &backend.name);
+        let lookup = board.last_lookup(&upstream.name, &backend.name);
+        (place(backend, lookup.as_ref()), line(backend, last, lookup.as_ref(), now))
+    });
+    let lines: Vec<_> = lines.collect();
+    let width = lines.iter().map(|(place, _)| place.len()).max().unwrap_or(0);
+    for (place, line) in lines {
         // Writing to a String cannot fail.
-        let _ = writeln!(text, "    {:<width$} {}", backend.address, line(backend, last, now));
+        let _ = writeln!(text, "    {place:<width$} {line}");
     }
     let queued = upstream.series.queued.get();
     if queued > 0 {
@@ -55,7 +60,16 @@ fn report(upstream: &Upstream, board: &Board, now: Now) -> String {
     text
 }
 
-fn line(backend: &Backend, last: Option<LastResult>, now: Now) -> String {
+/// Where a backend is: its address, or the name that stands for one as long as nobody knows it.
+fn place(backend: &Backend, lookup: Option<&LastLookup>) -> String {
+    match (backend.address, lookup) {
+        (Some(address), _) => address.to_string(),
+        (None, Some(lookup)) => format!("{}:{}", lookup.host, lookup.port),
+        (None, None) => "?".to_owned(),
+    }
+}
+
+fn line(backend: &Backend, last: Option<LastResult>, lookup: Option<&LastLookup>, now: Now) -> String {
     let availability = backend.availability();
     let state = match availability.state() {
         BackendState::Down => "DOWN".to_owned(),
@@ -72,6 +86,9 @@ fn line(backend: &Backend, last: Option<LastResult>, now: Now) -> String {
     }
     if backend.is_suspect(now.instant) {
         text.push_str(", suspect");
+    }
+    if let Some(lookup) = lookup.filter(|lookup| lookup.error.is_some() || lookup.addresses.len() > 1) {
+        let _ = write!(text, ", {}", lookup.words());
     }
     push_reasons(&mut text, backend, now);
     text

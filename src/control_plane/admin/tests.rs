@@ -1,6 +1,6 @@
 //! What the admin interface promises, asked over real connections.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, SystemTime};
 
 use axum::http::{HeaderMap, StatusCode};
@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout};
 
 use super::server::{LIMITS, Limits, serve_within};
 use super::*;
-use crate::control_plane::health::{LastResult, PastTransition};
+use crate::control_plane::health::{LastLookup, LastResult, PastTransition};
 use crate::telemetry::{BackendState, CheckResult, EjectionReason, Label, TransitionCause, WorkerId};
 use crate::upstream::{BackendSettings, DrainSource, Event, Sign, Thresholds, UpstreamSettings};
 
@@ -60,8 +60,12 @@ impl Admin {
     }
 
     async fn start_within(limits: Limits) -> Self {
+        Self::start_with(limits, settings()).await
+    }
+
+    async fn start_with(limits: Limits, settings: UpstreamSettings) -> Self {
         let telemetry = Telemetry::new(2);
-        let upstream = Arc::new(Upstream::new(settings(), None, &telemetry, Instant::now()));
+        let upstream = Arc::new(Upstream::new(settings, None, &telemetry, Instant::now()));
         let served = vec![Arc::clone(&upstream)];
         let state = AdminState::over(telemetry, Arc::new(move || served.clone()));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
@@ -107,10 +111,8 @@ async fn upstreams_report(admin: &Admin) -> String {
 }
 
 fn settings() -> UpstreamSettings {
-    let backends = (1..=2).map(|n| BackendSettings {
-        name: format!("backend-{n}").into(),
-        address: ([127, 0, 0, 1], 5000 + n).into(),
-        weight: u32::from(n),
+    let backends = (1..=2).map(|n| {
+        BackendSettings::at(&format!("backend-{n}"), ([127, 0, 0, 1], 5000 + n).into(), u32::from(n))
     });
     UpstreamSettings {
         checks: Some(Thresholds { rise: 1, fall: 1 }),
@@ -174,7 +176,7 @@ async fn an_upstream_is_told_with_all_that_is_known_of_its_backends() {
     let mut one = none.clone();
     one["fail_connect"] = 1.into();
     let down = json!({
-        "name": "backend-1", "address": "127.0.0.1:5001", "state": "down",
+        "name": "backend-1", "address": "127.0.0.1:5001", "lookup": null, "state": "down",
         "weight": 1, "effective_weight": 0.0, "share": 0.0, "in_flight": 0, "in_flight_limit": null,
         "suspect": false, "trouble_since": null, "ejection": null, "ejections_lately": 0, "slow_start": null,
         "agent_percent": 100, "drained_by": [], "requests_total": 0,
@@ -183,7 +185,7 @@ async fn an_upstream_is_told_with_all_that_is_known_of_its_backends() {
         "checks": one,
     });
     let up = json!({
-        "name": "backend-2", "address": "127.0.0.1:5002", "state": "up",
+        "name": "backend-2", "address": "127.0.0.1:5002", "lookup": null, "state": "up",
         "weight": 2, "effective_weight": 2.0, "share": 1.0, "in_flight": 1, "in_flight_limit": null,
         "suspect": false, "trouble_since": null, "ejection": null, "ejections_lately": 0, "slow_start": null,
         "agent_percent": 100, "drained_by": [], "requests_total": 2,
@@ -282,6 +284,46 @@ async fn the_report_has_a_line_for_each_backend_that_begins_with_address_and_sta
     assert!(lines[2].starts_with("    127.0.0.1:5002 up    backend-2, since "), "{report}");
     assert!(lines[2].ends_with(", not checked"), "{report}");
     assert_eq!(lines.len(), 3);
+}
+
+#[tokio::test]
+async fn a_backend_whose_name_has_no_address_says_so() {
+    let mut settings = settings();
+    settings.backends[0].address = None;
+    let admin = Admin::start_with(LIMITS, settings).await;
+    let (board, at) = (&admin.state.board, SystemTime::UNIX_EPOCH);
+    let unknown = LastLookup {
+        host: "app.internal".into(),
+        port: 5001,
+        address: None,
+        addresses: Box::default(),
+        error: Some("unknown".into()),
+        at,
+    };
+    let second: IpAddr = [127, 0, 0, 1].into();
+    let several = LastLookup {
+        address: Some(second),
+        addresses: [[127, 0, 0, 9].into(), second].into(),
+        error: None,
+        ..unknown.clone()
+    };
+    board.set_lookup("app", "backend-1", unknown);
+    board.set_lookup("app", "backend-2", several);
+    let report = upstreams_report(&admin).await;
+    let lines: Vec<&str> = report.lines().collect();
+    assert!(lines[1].starts_with("    app.internal:5001 DOWN  backend-1, since "), "{report}");
+    assert!(lines[1].ends_with(", not checked, cannot resolve app.internal: unknown"), "{report}");
+    assert!(lines[2].starts_with("    127.0.0.1:5002    up    backend-2, "), "{report}");
+    assert!(lines[2].ends_with(", app.internal is 127.0.0.1, one of 2 addresses"), "{report}");
+    let told = admin.get_json("/api/v1/upstreams/app").await;
+    let [first, second] = [0, 1].map(|at| &told["backends"][at]);
+    assert_eq!((&first["address"], &first["state"]), (&Value::Null, &"down".into()));
+    let at = "1970-01-01T00:00:00.000Z";
+    let lookup = json!({ "host": "app.internal", "addresses": [], "error": "unknown", "at": at });
+    assert_eq!(first["lookup"], lookup);
+    let lookup =
+        json!({ "host": "app.internal", "addresses": ["127.0.0.9", "127.0.0.1"], "error": null, "at": at });
+    assert_eq!(second["lookup"], lookup);
 }
 
 #[tokio::test]

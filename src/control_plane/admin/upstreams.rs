@@ -48,6 +48,7 @@ pub(super) async fn all(State(state): State<AdminState>) -> Json<UpstreamsView> 
 ///     {
 ///       "name": "backend-1",
 ///       "address": "127.0.0.1:5001",
+///       "lookup": null,
 ///       "state": "down",
 ///       "since": "2026-11-21T09:51:00.250Z",
 ///       "weight": 1,
@@ -76,6 +77,8 @@ pub(super) async fn all(State(state): State<AdminState>) -> Json<UpstreamsView> 
 /// ```
 ///
 /// - `state`: down, up, draining, slow_start or ejected.
+/// - `address`: null while its host name has none. `lookup`: null for a configured IP address, or what the last look-up of
+///   the host name found, as `{ "host": "app.internal", "addresses": ["10.0.0.3"], "error": null, "at": "…" }`.
 /// - `share`: the intended share of new work, 0 to 1; `fail_open` says that nobody is available and all are tried.
 /// - `retries_left`: what the retry budget allows now; `queued`: requests that wait because every backend is full.
 /// - `in_flight_limit`: null for any number.
@@ -182,7 +185,8 @@ impl<B> UpstreamView<B> {
             backends: backends
                 .map(|(at, backend)| {
                     let last = board.last_result(&upstream.name, &backend.name);
-                    form(BackendView::of(backend, &fleet, at, last, now))
+                    let lookup = board.last_lookup(&upstream.name, &backend.name);
+                    form(BackendView::of(backend, &fleet, at, last, lookup, now))
                 })
                 .collect(),
         }

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Addresses;
 use crate::control_plane::config::Config;
 use crate::control_plane::config::upstream::balance::{
     Balance, HashKey as HashKeyConfig, SameSite, StickyConfig,
@@ -18,6 +17,8 @@ use crate::control_plane::config::upstream::retries::{Hedge as HedgeConfig, Retr
 use crate::control_plane::config::upstream::{
     HostHeader as HostConfig, UpstreamConfig, WhenNoneAvailable as NoneConfig,
 };
+use crate::control_plane::config::value::address::BackendAddress;
+use crate::control_plane::discovery::Addresses;
 use crate::data_plane::snapshot::Snapshot;
 use crate::telemetry::Telemetry;
 use crate::upstream::{
@@ -43,10 +44,18 @@ pub(super) fn adopt(
     Arc::new(Upstream::new(settings, before.map(AsRef::as_ref), telemetry, now))
 }
 
+/// Tells whether an upstream is the one that these settings are for, and each of its backends where they say.
+pub(super) fn is_where(known: &Upstream, settings: &UpstreamSettings) -> bool {
+    let backends = known.backends.iter().map(|backend| (&backend.name, backend.address));
+    known.name == settings.name
+        && backends.eq(settings.backends.iter().map(|backend| (&backend.name, backend.address)))
+}
+
 fn upstream(config: &UpstreamConfig, addresses: &Addresses) -> UpstreamSettings {
     let backends = config.backends.iter().map(|backend| BackendSettings {
         name: backend.name.to_string().into(),
         address: addresses.of(&backend.address),
+        looked_up: matches!(backend.address, BackendAddress::Name { .. }),
         weight: u32::from(backend.weight),
     });
     let checked = config.health.check != HealthCheck::Off;

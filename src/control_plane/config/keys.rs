@@ -144,6 +144,7 @@ pub const KEYS: &[Key] = &[
     optional("upstreams.*.backends[].name", "`backend-1`, `backend-2` … by position", "the backend's name in metrics and logs"),
     required("upstreams.*.backends[].address", "127.0.0.1:5001", "where it answers"),
     default("upstreams.*.backends[].weight", "1", "its share of the work relative to the others, 0 to 1000; 0 takes no new work"),
+    default("upstreams.*.lookup_interval", "5s", "from one look-up of the backends' host names to the next, or `off` once each has an address"),
     section("upstreams.*.health", "how backends are checked; `off` does not, `tcp` only connects"),
     optional("upstreams.*.health.tcp", "so, unless `http` is given", "`true`: a check connects and closes"),
     section("upstreams.*.health.http", "a check sends a request: a path, or a mapping"),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::read::{boolean, duration, integer, one_of, text};
+use super::read::{boolean, duration, integer, one_of, or_word, text};
 use super::report::Problems;
 use super::section::Section;
 use super::tree::{Content, Node};
@@ -31,6 +31,8 @@ pub struct UpstreamConfig {
     pub name: Name,
     /// The backends, at least one, in file order.
     pub backends: Vec<BackendConfig>,
+    /// From one look-up of the backends' host names to the next. None looks a name up only until it has an address.
+    pub lookup_interval: Option<Duration>,
     /// How a backend is picked.
     pub balance: Balance,
     /// Whether a client stays with the backend that answered it first. None does not.
@@ -114,6 +116,7 @@ impl UpstreamConfig {
         Self {
             name,
             backends: BackendConfig::decode_all(section),
+            lookup_interval: section.value("lookup_interval", or_word("off", duration)),
             balance: Balance::decode(section),
             sticky: section.has("sticky").then(|| StickyConfig::decode(&section.section("sticky"))),
             health: HealthConfig::decode(section),

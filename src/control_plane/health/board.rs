@@ -1,9 +1,10 @@
-//! The board: what the last check of each backend said, and which transitions there were, for people to read.
+//! The board: what the last check of each backend said, where its host name was found, and which transitions there were, for people to read.
 //!
 //! Metrics count results and transitions; the words that explain one ("status 500, expected 200-399") are no label
 //! value, so they are kept here.
 
 use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -29,6 +30,39 @@ pub struct LastResult {
     pub took: Duration,
 }
 
+/// What the last look-up of a backend's host name said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastLookup {
+    /// The host name.
+    pub host: Box<str>,
+    /// The backend's port.
+    pub port: u16,
+    /// The address that is used. None when there was none yet.
+    pub address: Option<IpAddr>,
+    /// Every address that was answered.
+    pub addresses: Box<[IpAddr]>,
+    /// Why none was, if so.
+    pub error: Option<Box<str>>,
+    /// When the look-up ended.
+    pub at: SystemTime,
+}
+
+impl LastLookup {
+    /// Returns what is known of the name, for people.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let Self { host, address, addresses, error, .. } = self;
+        match (error, address) {
+            (Some(error), _) => format!("cannot resolve {host}: {error}"),
+            (None, Some(address)) if addresses.len() > 1 => {
+                format!("{host} is {address}, one of {} addresses", addresses.len())
+            }
+            (None, Some(address)) => format!("{host} is {address}"),
+            (None, None) => format!("{host} has no address"),
+        }
+    }
+}
+
 /// A change of a backend's state that happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PastTransition {
@@ -48,10 +82,11 @@ pub struct PastTransition {
     pub words: Box<str>,
 }
 
-/// The last result of each backend's checks, and the latest transitions. Shared by those who check and those who ask.
+/// The last result of each backend's checks and of each host name's look-up, and the latest transitions. Shared by those who check and those who ask.
 #[derive(Debug, Default)]
 pub struct Board {
     results: Mutex<HashMap<Key, LastResult>>,
+    lookups: Mutex<HashMap<Key, LastLookup>>,
     transitions: Mutex<VecDeque<PastTransition>>,
     /// How many transitions there were, those included that are forgotten.
     count: watch::Sender<u64>,
@@ -65,6 +100,12 @@ impl Board {
     #[must_use]
     pub fn last_result(&self, upstream: &str, backend: &str) -> Option<LastResult> {
         lock(&self.results).get(&(upstream.into(), backend.into())).cloned()
+    }
+
+    /// Returns what the last look-up of a backend's host name said. None when its address is configured.
+    #[must_use]
+    pub fn last_lookup(&self, upstream: &str, backend: &str) -> Option<LastLookup> {
+        lock(&self.lookups).get(&(upstream.into(), backend.into())).cloned()
     }
 
     /// Returns the latest transitions, oldest first; at most 256.
@@ -157,6 +198,16 @@ impl Board {
     /// Replaces what the last check of a backend said.
     pub(in super::super) fn set_result(&self, upstream: &str, backend: &str, result: LastResult) {
         lock(&self.results).insert((upstream.into(), backend.into()), result);
+    }
+
+    /// Replaces what the last look-up of a backend's host name said.
+    pub(in super::super) fn set_lookup(&self, upstream: &str, backend: &str, lookup: LastLookup) {
+        lock(&self.lookups).insert((upstream.into(), backend.into()), lookup);
+    }
+
+    /// Forgets the look-ups of all backends but these, by upstream and name.
+    pub(in super::super) fn keep_lookups(&self, of: impl Fn(&str, &str) -> bool) {
+        lock(&self.lookups).retain(|(upstream, backend), _| of(upstream, backend));
     }
 
     /// Forgets what the checks of a backend said, since nobody checks it any more.

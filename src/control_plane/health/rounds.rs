@@ -42,8 +42,9 @@ impl Rounds {
         Self { backend, assignment, check_one, places, board, rng, short_of_means: false }
     }
 
-    /// Checks until the assignment is taken back.
+    /// Checks until the assignment is taken back. A backend without an address is not checked.
     pub(super) async fn run(mut self, first_in: Duration) {
+        let Some(address) = self.backend.address else { return };
         let mut due = Instant::now() + first_in;
         let mut last = None;
         loop {
@@ -52,7 +53,7 @@ impl Rounds {
             let outcome = {
                 let _place = self.places.acquire().await.expect("invariant: the places are never closed");
                 last = Some(Begun { at: Instant::now(), settings: settings.clone() });
-                (self.check_one)(self.backend.address, settings.clone()).await
+                (self.check_one)(address, settings.clone()).await
             };
             let began = last.as_ref().map_or(due, |begun| begun.at);
             let Some(in_doubt) = self.tell(&outcome, began.elapsed()) else { return };

@@ -56,11 +56,7 @@ impl Script {
 }
 
 fn settings(backends: u16, thresholds: Thresholds) -> UpstreamSettings {
-    let backends = (1..=backends).map(|n| BackendSettings {
-        name: format!("backend-{n}").into(),
-        address: address(n),
-        weight: 1,
-    });
+    let backends = (1..=backends).map(|n| BackendSettings::at(&format!("backend-{n}"), address(n), 1));
     UpstreamSettings {
         checks: Some(thresholds),
         slow_start: SlowStart { duration: Duration::ZERO, floor: 1.0 },
@@ -325,7 +321,7 @@ async fn a_backend_at_another_address_is_a_new_one() {
     stage.apply(Some(checks()));
     stage.next().await;
     let mut moved = settings(1, Thresholds { rise: 3, fall: 2 });
-    moved.backends[0].address = address(9);
+    moved.backends[0].address = Some(address(9));
     stage.fails(9, true);
     stage.reload(moved, Some(checks()));
     let (whom, _) = stage.begun.recv().await.expect("a check");

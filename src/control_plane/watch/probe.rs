@@ -65,12 +65,13 @@ impl Probes {
 
     /// Sends a probe to the backend at this position, unless one is under way or the last was sent a moment ago.
     pub(super) fn send(&mut self, at: usize, backend: &Backend, now: Instant) {
+        let Some(address) = backend.address else { return };
         let last = &mut self.last[at];
         if last.under_way || last.sent.is_some_and(|sent| now.duration_since(sent) < BETWEEN) {
             return;
         }
         (last.sent, last.under_way) = (Some(now), true);
-        let (address, settings, results) = (backend.address, self.settings.clone(), self.sender.clone());
+        let (settings, results) = (self.settings.clone(), self.sender.clone());
         tokio::spawn(async move {
             let outcome = over_the_network()(address, settings).await;
             // Nobody listens after a reload: it probes anew.

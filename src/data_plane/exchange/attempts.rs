@@ -141,8 +141,10 @@ impl<'s> Forwarding<'_, 's> {
             Ok(contact) => {
                 let mut download = Download::new(self.plan.asked, self.extra_lines(&contact.pick));
                 download.reused = contact.reused;
-                if self.upstream.exchange.host == HostHeader::Backend {
-                    self.upload.set_host(&contact.pick.backend.address.to_string());
+                if self.upstream.exchange.host == HostHeader::Backend
+                    && let Some(address) = contact.pick.backend.address
+                {
+                    self.upload.set_host(&address.to_string());
                 }
                 Ok(Underway { contact, download, impatient: true, unhurried: true, sent_bytes: 0 })
             }

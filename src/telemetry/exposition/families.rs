@@ -82,6 +82,9 @@ pub(super) static FAMILIES: &[(&Metric, Sample)] = &[
         live.backends.iter().for_each(|at| family.by_label(&name(at), |result| at.checks.get(result)));
     }),
     (&c::HEALTH_CHECK_DURATION, |live, family| shared_durations(live, family, |at| &at.check_duration)),
+    (&c::BACKEND_LOOKUPS, |live, family| {
+        live.backends.iter().for_each(|at| family.by_label(&name(at), |result| at.lookups.get(result)));
+    }),
     (&c::BACKEND_INFLIGHT_LIMIT, |live, family| backend_values(live, family, |at| at.inflight_limit.get())),
     (&c::QUEUED, |live, family| upstream_values(live, family, |at| at.queued.get() as f64)),
     (&c::QUEUE_WAIT, |live, family| {

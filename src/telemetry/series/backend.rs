@@ -6,7 +6,8 @@ use crate::telemetry::by_label::ByLabel;
 use crate::telemetry::cells::{Counter, FloatGauge, Gauge, LocalGauge, SharedCounter};
 use crate::telemetry::histogram::Histogram;
 use crate::telemetry::labels::{
-    AttemptOutcome, BackendState, CheckResult, EjectionReason, Label, RetryReason, TransitionCause,
+    AttemptOutcome, BackendState, CheckResult, EjectionReason, Label, LookupResult, RetryReason,
+    TransitionCause,
 };
 use crate::telemetry::seconds_since_epoch;
 use crate::telemetry::series::SeriesId;
@@ -33,6 +34,8 @@ pub struct BackendSeries {
     pub checks: ByLabel<CheckResult, SharedCounter>,
     /// Seconds that active health checks took; written by the control path.
     pub check_duration: Histogram<SharedCounter>,
+    /// Look-ups of its host name; written by the control path.
+    pub lookups: ByLabel<LookupResult, SharedCounter>,
     /// The share of new work that the fleet in force intends, 0 to 1.
     pub intended_share: FloatGauge,
     /// Exchanges that may be in flight at a time; infinite without a limit.
@@ -61,6 +64,7 @@ impl BackendSeries {
             effective_weight: FloatGauge::default(),
             checks: ByLabel::default(),
             check_duration: Histogram::default(),
+            lookups: ByLabel::default(),
             intended_share: FloatGauge::default(),
             inflight_limit: FloatGauge::new(f64::INFINITY),
             ejections: ByLabel::default(),

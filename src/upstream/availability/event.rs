@@ -11,6 +11,11 @@ pub enum Event {
     CheckPassed,
     /// A health check failed.
     CheckFailed,
+    /// It has another address than the backend whose [successor](super::Availability::successor) it is, because of this: it
+    /// joins the others like a new one.
+    Moved(TransitionCause),
+    /// Its host name has no address. Ends with this backend: one that has an address takes its place.
+    Unresolved,
     /// Nobody checks this backend any more, so an earlier verdict of the checks is void.
     ChecksEnded,
     /// The agent beside the backend says that it is well.
@@ -38,6 +43,8 @@ impl Event {
     pub(super) fn cause(self) -> TransitionCause {
         match self {
             Self::CheckPassed | Self::CheckFailed => TransitionCause::Check,
+            Self::Moved(cause) => cause,
+            Self::Unresolved => TransitionCause::Lookup,
             Self::AgentUp | Self::AgentDown => TransitionCause::Agent,
             Self::ChecksEnded | Self::AgentEnded | Self::EjectionsEnded => TransitionCause::Configuration,
             Self::Eject(EjectionReason::SuccessRate | EjectionReason::Latency) => TransitionCause::Outlier,

@@ -191,11 +191,8 @@ impl Simulated {
 }
 
 fn upstream(backends: usize, change: impl Fn(UpstreamSettings) -> UpstreamSettings) -> Upstream {
-    let backends = (1..=backends).map(|n| BackendSettings {
-        name: format!("backend-{n}").into(),
-        address: ([127, 0, 0, 1], 8000 + n as u16).into(),
-        weight: 1,
-    });
+    let backends = (1..=backends)
+        .map(|n| BackendSettings::at(&format!("backend-{n}"), ([127, 0, 0, 1], 8000 + n as u16).into(), 1));
     let settings = change(UpstreamSettings::new("web", backends.collect()));
     Upstream::new(settings, None, &Telemetry::new(1), Instant::now())
 }

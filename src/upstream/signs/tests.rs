@@ -20,11 +20,8 @@ impl Stage {
     }
 
     fn with(outliers: OutlierRules) -> Self {
-        let backends = (1..=3).map(|n| BackendSettings {
-            name: format!("backend-{n}").into(),
-            address: ([127, 0, 0, 1], 8000 + n).into(),
-            weight: 1,
-        });
+        let backends = (1..=3)
+            .map(|n| BackendSettings::at(&format!("backend-{n}"), ([127, 0, 0, 1], 8000 + n).into(), 1));
         let settings =
             UpstreamSettings { outliers: Some(outliers), ..UpstreamSettings::new("web", backends.collect()) };
         let now = Instant::now();

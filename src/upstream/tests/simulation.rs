@@ -38,6 +38,8 @@ enum Step {
     Retry,
     Refill(u64),
     Reload,
+    /// The backend's host name has another address, or none.
+    Move(usize, Option<u16>),
 }
 
 /// A fleet, and what is known of it besides what it says itself.
@@ -135,6 +137,12 @@ impl World {
             Step::Tick => self.tick(),
             Step::EndDrains => invariants::a_drain_ends_once_and_not_before_its_time(self),
             Step::Reload => self.reload(),
+            Step::Move(who, port) => {
+                let mut settings = self.settings.clone();
+                settings.backends[who].address = port.map(|port| ([127, 0, 0, 2], port).into());
+                settings.backends[who].looked_up = true;
+                self.renew(settings);
+            }
             Step::Pick(tried) => self.pick(tried),
             Step::Note(who, sign) => {
                 self.upstream.note(&self.upstream.backends[who], sign, self.now);
@@ -218,22 +226,30 @@ impl World {
     }
 
     fn reload(&mut self) {
-        let (before, budget) = (self.upstream.backends.clone(), self.upstream.budget.left());
-        let was: Vec<Availability> = self.availabilities();
         let mut settings = random_settings(&mut self.rng, 0);
         settings.name = self.settings.name.clone();
+        self.renew(settings);
+    }
+
+    fn renew(&mut self, settings: UpstreamSettings) {
+        let (before, budget) = (self.upstream.backends.clone(), self.upstream.budget.left());
+        let was: Vec<Availability> = self.availabilities();
         self.upstream = Upstream::new(settings.clone(), Some(&self.upstream), &TELEMETRY, self.now);
         let fates = std::mem::take(&mut self.fates);
         let fate = |backend: &Arc<Backend>| {
-            let known = before.iter().position(|known| Arc::ptr_eq(known, backend));
+            let known = before.iter().position(|known| known.name == backend.name);
             match known {
-                Some(at) => fates[at].after_a_reload(&settings, self.now),
+                Some(at) if Arc::ptr_eq(&before[at], backend) => {
+                    fates[at].after_a_reload(&settings, self.now)
+                }
+                Some(at) => fates[at].succeeded(backend, &settings, self.now),
                 None => Fate::joining(backend, &settings, self.now),
             }
         };
         self.fates = self.upstream.backends.iter().map(fate).collect();
         self.settings = settings;
         invariants::a_reload_leaves_alone_who_stays(self, &before, &was, budget);
+        invariants::an_arrival_is_told(self, &before, &was);
     }
 
     fn availabilities(&self) -> Vec<Availability> {
@@ -258,7 +274,8 @@ impl World {
             72..86 => Step::Pick(if self.rng.bool() { 0 } else { self.rng.u8(..) }),
             86..90 => Step::End,
             90..94 => Step::Retry,
-            94..97 => Step::Refill(self.rng.u64(..500)),
+            94..96 => Step::Refill(self.rng.u64(..500)),
+            96..98 => Step::Move(who, self.rng.bool().then(|| self.rng.u16(8001..8004))),
             _ => Step::Reload,
         }
     }
@@ -318,10 +335,12 @@ fn random_settings(rng: &mut fastrand::Rng, seed: u64) -> UpstreamSettings {
     let mut numbers: Vec<u16> = (1..=8).collect();
     rng.shuffle(&mut numbers);
     numbers.truncate(rng.usize(2..=6));
-    let backends = numbers.into_iter().map(|n| BackendSettings {
-        name: format!("backend-{n}").into(),
-        address: ([127, 0, 0, 1], 8000 + n).into(),
-        weight: rng.u32(..4) * rng.u32(1..3),
+    let backends = numbers.into_iter().map(|n| {
+        BackendSettings::at(
+            &format!("backend-{n}"),
+            ([127, 0, 0, 1], 8000 + n).into(),
+            rng.u32(..4) * rng.u32(1..3),
+        )
     });
     let backends = backends.collect();
     let limit = if rng.u8(..6) == 0 { InFlightLimit::Fixed(rng.u32(1..6)) } else { InFlightLimit::Unlimited };

@@ -33,7 +33,15 @@ impl Memory {
 impl Backend {
     /// Follows `script` on each connection, on a thread of its own.
     pub(crate) fn scripted(script: impl Fn(Wire, &Memory) + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has a free port");
+        Self::scripted_at((Ipv4Addr::LOCALHOST, 0).into(), script)
+    }
+
+    /// Does the same at this address.
+    pub(crate) fn scripted_at(
+        address: SocketAddr,
+        script: impl Fn(Wire, &Memory) + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind(address).expect("the address is free");
         let address = listener.local_addr().expect("a bound socket has an address");
         let memory = Arc::new(Memory::default());
         let (script, shared) = (Arc::new(script), Arc::clone(&memory));
@@ -52,7 +60,14 @@ impl Backend {
 
     /// Gives every request the answer that `answer` makes of it, and keeps the connection.
     pub(crate) fn answering(answer: impl Fn(&Message) -> Vec<u8> + Send + Sync + 'static) -> Self {
-        Self::scripted(move |mut wire, memory| {
+        Self::answering_at((Ipv4Addr::LOCALHOST, 0).into(), answer)
+    }
+
+    fn answering_at(
+        address: SocketAddr,
+        answer: impl Fn(&Message) -> Vec<u8> + Send + Sync + 'static,
+    ) -> Self {
+        Self::scripted_at(address, move |mut wire, memory| {
             while let Some(request) = wire.request() {
                 let bytes = answer(&request);
                 memory.note(request);
@@ -65,7 +80,12 @@ impl Backend {
 
     /// Answers 200 with `body` to everything.
     pub(crate) fn saying(body: &'static str) -> Self {
-        Self::answering(move |request| {
+        Self::saying_at((Ipv4Addr::LOCALHOST, 0).into(), body)
+    }
+
+    /// Does the same at this address.
+    pub(crate) fn saying_at(address: SocketAddr, body: &'static str) -> Self {
+        Self::answering_at(address, move |request| {
             let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len());
             let body = if request.head.method() == "HEAD" { "" } else { body };
             [head.as_bytes(), body.as_bytes()].concat()

@@ -27,12 +27,20 @@ impl Balancer {
     /// Starts the balancer with the configuration `yaml` and waits until it is ready.
     #[track_caller]
     pub(crate) fn start(yaml: &str) -> Self {
+        Self::start_by(&[], yaml)
+    }
+
+    /// Starts the balancer as an argument of the command `prefix`, which must become it.
+    #[track_caller]
+    pub(crate) fn start_by(prefix: &[String], yaml: &str) -> Self {
         let config =
             tempfile::Builder::new().suffix(".yaml").tempfile().expect("a temporary file can be made");
         std::fs::write(config.path(), yaml).expect("the temporary file can be written");
-        let mut child = Command::new(env!("CARGO_BIN_EXE_plimsoll"))
-            .args(["run", "-c"])
-            .arg(config.path())
+        let path = config.path().to_str().expect("the temporary directory has a name in UTF-8");
+        let own = [env!("CARGO_BIN_EXE_plimsoll"), "run", "-c", path];
+        let words: Vec<&str> = prefix.iter().map(String::as_str).chain(own).collect();
+        let mut child = Command::new(words[0])
+            .args(&words[1..])
             // Its tests read the log, whatever the developer has set.
             .env_remove("PLIMSOLL_LOG")
             .stdin(Stdio::null())

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::Now;
 use crate::control_plane::admin::drain::drained_by;
-use crate::control_plane::health::LastResult;
+use crate::control_plane::health::{LastLookup, LastResult};
 use crate::telemetry::{CheckResult, Label, StatusTotal, rfc3339};
 use crate::upstream::{Backend, Ejection, Fleet};
 
@@ -15,7 +15,8 @@ use crate::upstream::{Backend, Ejection, Fleet};
 #[derive(Debug, Serialize)]
 pub(in super::super) struct BackendView {
     name: Box<str>,
-    address: String,
+    address: Option<String>,
+    lookup: Option<LookupView>,
     state: &'static str,
     since: String,
     weight: u32,
@@ -33,6 +34,14 @@ pub(in super::super) struct BackendView {
     requests_total: u64,
     last_check: Option<CheckView>,
     checks: Map<String, Value>,
+}
+
+#[derive(Debug, Serialize)]
+struct LookupView {
+    host: Box<str>,
+    addresses: Vec<String>,
+    error: Option<Box<str>>,
+    at: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -62,6 +71,7 @@ impl BackendView {
         fleet: &Fleet,
         at: usize,
         last: Option<LastResult>,
+        lookup: Option<LastLookup>,
         now: Now,
     ) -> Self {
         let availability = backend.availability();
@@ -72,7 +82,8 @@ impl BackendView {
         let checks = CheckResult::ALL.iter();
         Self {
             name: backend.name.clone(),
-            address: backend.address.to_string(),
+            address: backend.address.map(|address| address.to_string()),
+            lookup: lookup.map(LookupView::of),
             state: availability.state().as_str(),
             since: now.rfc3339(availability.since()),
             weight: backend.weight(),
@@ -90,6 +101,17 @@ impl BackendView {
             requests_total: requests.sum(),
             last_check: last.map(CheckView::of),
             checks: checks.map(|&result| (result.to_string(), series.checks.get(result).into())).collect(),
+        }
+    }
+}
+
+impl LookupView {
+    fn of(last: LastLookup) -> Self {
+        Self {
+            addresses: last.addresses.iter().map(ToString::to_string).collect(),
+            host: last.host,
+            error: last.error,
+            at: rfc3339(last.at).to_string(),
         }
     }
 }

@@ -23,11 +23,8 @@ struct Asking {
 
 impl Asking {
     fn new() -> Self {
-        let backends = (1..=2).map(|n| BackendSettings {
-            name: format!("backend-{n}").into(),
-            address: ([127, 0, 0, 1], 5000 + n).into(),
-            weight: 1,
-        });
+        let backends = (1..=2)
+            .map(|n| BackendSettings::at(&format!("backend-{n}"), ([127, 0, 0, 1], 5000 + n).into(), 1));
         let settings = UpstreamSettings::new("app", backends.collect());
         let upstream = Arc::new(Upstream::new(settings, None, &Telemetry::new(2), Instant::now()));
         Self { upstream, told: Default::default(), second: Second::Answers }

@@ -47,14 +47,15 @@ impl AgentRounds {
         Self { backend, assignment, ask_one, places, board, rng, trouble: Trouble::None, percent: None }
     }
 
-    /// Asks until the assignment is taken back.
+    /// Asks until the assignment is taken back. Beside a backend without an address nobody is asked.
     pub(in super::super) async fn run(mut self, first_in: Duration) {
+        let Some(host) = self.backend.address.map(|address| address.ip()) else { return };
         let mut due = Instant::now() + first_in;
         let mut last = None;
         loop {
             self.wait(due, last.as_ref()).await;
             let Some(settings) = self.settings() else { return };
-            let address = SocketAddr::new(self.backend.address.ip(), settings.port);
+            let address = SocketAddr::new(host, settings.port);
             let (began, said) = {
                 let _place = self.places.acquire().await.expect("invariant: the places are never closed");
                 (Instant::now(), (self.ask_one)(address, settings.timeout).await)

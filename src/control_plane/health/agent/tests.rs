@@ -79,11 +79,8 @@ struct Stage {
 }
 
 fn settings() -> UpstreamSettings {
-    let backends = (1..=2).map(|n| BackendSettings {
-        name: format!("backend-{n}").into(),
-        address: ([127, 0, 0, n], 80).into(),
-        weight: 4,
-    });
+    let backends =
+        (1..=2).map(|n| BackendSettings::at(&format!("backend-{n}"), ([127, 0, 0, n], 80).into(), 4));
     UpstreamSettings {
         slow_start: SlowStart { duration: Duration::ZERO, floor: 1.0 },
         ..UpstreamSettings::new("app", backends.collect())

@@ -10,6 +10,7 @@ pub(super) struct Fate {
     /// Checks in a row that say otherwise.
     contradictions: u32,
     checked: bool,
+    unresolved: bool,
     agent_down: bool,
     pub(super) percent: u8,
     drained: Vec<DrainSource>,
@@ -33,11 +34,17 @@ pub(super) struct Fate {
 impl Fate {
     pub(super) fn at_the_start(backend: &Backend, settings: &UpstreamSettings) -> Self {
         assert_eq!(backend.availability().state(), BackendState::Up);
+        Self::at_rest(settings)
+    }
+
+    /// One of which nothing is known.
+    fn at_rest(settings: &UpstreamSettings) -> Self {
         Self {
             rules: settings.availability(),
             healthy: true,
             contradictions: 0,
             checked: false,
+            unresolved: false,
             agent_down: false,
             percent: 100,
             drained: Vec::new(),
@@ -55,29 +62,22 @@ impl Fate {
     }
 
     pub(super) fn joining(backend: &Backend, settings: &UpstreamSettings, now: Instant) -> Self {
-        let rules = settings.availability();
-        let ramps = !rules.slow_start.duration.is_zero();
+        let ramps = !settings.availability().slow_start.duration.is_zero();
         let expected = if ramps { BackendState::SlowStart } else { BackendState::Up };
         assert_eq!(backend.availability().state(), expected);
-        Self {
-            rules,
-            healthy: true,
-            contradictions: 0,
-            checked: false,
-            agent_down: false,
-            percent: 100,
-            drained: Vec::new(),
-            ejected_until: None,
-            last_ejection: None,
-            ramp: ramps.then_some(now),
-            in_service: true,
-            may_ramp: true,
-            doubted: None,
-            failures: 0,
-            errors: 0,
-            wishes: Vec::new(),
-            last_share: None,
-        }
+        Self { ramp: ramps.then_some(now), may_ramp: true, ..Self::at_rest(settings) }
+    }
+
+    /// What becomes of one that takes the place of this one.
+    pub(super) fn succeeded(&self, backend: &Backend, settings: &UpstreamSettings, now: Instant) -> Self {
+        let mut fate = Self {
+            unresolved: backend.address.is_none(),
+            drained: self.drained.iter().copied().filter(|&source| source == DrainSource::Operator).collect(),
+            in_service: false,
+            ..Self::at_rest(settings)
+        };
+        fate.settle(now);
+        fate
     }
 
     pub(super) fn after_a_reload(&self, settings: &UpstreamSettings, now: Instant) -> Self {
@@ -93,7 +93,7 @@ impl Fate {
 
     pub(super) fn state(&self) -> BackendState {
         let word = [
-            (!self.healthy || self.agent_down, BackendState::Down),
+            (!self.healthy || self.agent_down || self.unresolved, BackendState::Down),
             (!self.drained.is_empty(), BackendState::Draining),
             (self.ejected_until.is_some(), BackendState::Ejected),
             (self.ramp.is_some(), BackendState::SlowStart),
@@ -117,6 +117,10 @@ impl Fate {
         self.drained.contains(&DrainSource::Operator)
     }
 
+    pub(super) fn is_last_resort(&self) -> bool {
+        !self.is_drained_by_an_operator() && !self.unresolved
+    }
+
     pub(super) fn is_drained(&self) -> bool {
         !self.drained.is_empty()
     }
@@ -135,6 +139,9 @@ impl Fate {
             Event::ChecksEnded => {
                 self.drained.retain(|&source| source != DrainSource::Check);
                 (self.healthy, self.contradictions, self.checked) = (true, 0, false);
+            }
+            Event::Moved(_) | Event::Unresolved => {
+                unreachable!("an arrival is another backend: see `succeeded`")
             }
             Event::AgentUp => self.agent_down = false,
             Event::AgentDown => self.agent_down = true,

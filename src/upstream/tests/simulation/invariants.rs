@@ -75,12 +75,12 @@ fn the_fleet_is_who_is_available(world: &World) {
     let available = |at: &usize| world.upstream.backends[*at].availability().is_available();
     let all = 0..world.upstream.backends.len();
     let nobody = !all.clone().any(|at| available(&at));
-    let last_resorts = || world.fates.iter().any(|fate| !fate.is_drained_by_an_operator());
+    let last_resorts = || world.fates.iter().any(Fate::is_last_resort);
     let tries_all =
         nobody && world.settings.when_none_available == WhenNoneAvailable::TryAll && last_resorts();
     assert_eq!(fleet.is_fail_open(), tries_all, "all are tried exactly when nobody is available");
     for at in all.clone() {
-        let accepted = if tries_all { !world.fates[at].is_drained_by_an_operator() } else { available(&at) };
+        let accepted = if tries_all { world.fates[at].is_last_resort() } else { available(&at) };
         assert_eq!(fleet.accepts(at), accepted, "the fleet is who is available");
         assert!(fleet.accepts(at) || fleet.share(at) == 0.0, "who is out is intended to get nothing");
     }
@@ -254,6 +254,7 @@ pub(super) fn nobody_better_was_left(
         !world.fates[index].is_drained_by_an_operator(),
         "what an operator drains gets nothing new, ever"
     );
+    assert!(backends[index].address.is_some(), "what has no address is not even tried");
     assert!(!backends[index].is_full(), "nobody gets more than it takes");
     let room = || members.iter().copied().filter(|&at| !backends[at].is_full());
     if room().any(|at| !tried.contains(at)) {
@@ -276,8 +277,9 @@ pub(super) fn a_reload_leaves_alone_who_stays(
     for (known, was) in before.iter().zip(was) {
         let stays = world.upstream.backends.iter().any(|kept| Arc::ptr_eq(kept, known));
         assert_ne!(known.is_retired(), stays, "who leaves is retired, and nobody else");
-        let same = known.name.as_bytes();
-        let configured = world.settings.backends.iter().any(|backend| backend.name.as_bytes() == same);
+        let is_same =
+            |wanted: &BackendSettings| (&wanted.name, wanted.address) == (&known.name, known.address);
+        let configured = world.settings.backends.iter().any(is_same);
         assert_eq!(stays, configured, "who has the same name and address is the same");
         if stays && world.settings.checks.is_some() && world.settings.outliers.is_some() {
             let is = known.availability();
@@ -285,5 +287,19 @@ pub(super) fn a_reload_leaves_alone_who_stays(
             assert_eq!(is.ejection(), was.ejection(), "its ejection stays");
             assert_eq!(is.is_ramping(), was.is_ramping(), "its ramp goes on");
         }
+    }
+}
+
+/// Who takes the place of another is told exactly when the state is another than that of its predecessor.
+pub(super) fn an_arrival_is_told(world: &World, before: &[Arc<Backend>], was: &[Availability]) {
+    for (at, backend) in world.upstream.backends.iter().enumerate() {
+        let told = world.upstream.arrivals().iter().find(|(who, _)| *who == at);
+        let told = told.map(|(_, observed)| (observed.transition.from, observed.transition.to));
+        let predecessor = before.iter().position(|known| known.name == backend.name);
+        let expected = predecessor.filter(|&known| !Arc::ptr_eq(&before[known], backend)).and_then(|known| {
+            let change = (was[known].state(), backend.availability().state());
+            (change.0 != change.1).then_some(change)
+        });
+        assert_eq!(told, expected, "an arrival is told if it changes a state");
     }
 }
