@@ -1,13 +1,20 @@
 //! The control group that this process runs in, which is what a container is to the kernel: version 1 and version 2.
 //!
-//! See cgroups(7), and the kernel's documents `admin-guide/cgroup-v2` and `scheduler/sched-bwc`.
+//! See cgroups(7), and the kernel's documents `admin-guide/cgroup-v2`, `scheduler/sched-bwc` and
+//! `admin-guide/cgroup-v1/blkio-controller`. Version 2 does not say which core the time was spent on; version 1 does not
+//! count what is written to disk later, from the page cache.
 
+mod memory;
 mod place;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::reading::{ReadError, Reading, Target, text, text_if_any};
+use crate::disk::Disks;
+use crate::host;
+use crate::network::Network;
+use crate::reading::{ReadError, Reading, Target, Traffic, text, text_if_any};
+use memory::Memory;
 use place::{Place, Places};
 
 /// A control group as a target.
@@ -18,8 +25,12 @@ pub(crate) struct Cgroup {
     usage: PathBuf,
     /// The folders that may hold a quota: the group's own and those above it, as far as they can be seen.
     limits: Vec<PathBuf>,
-    /// The file that accounts for memory.
-    memory: Option<PathBuf>,
+    memory: Memory,
+    /// The file that accounts for what went from and to disks.
+    io: Option<PathBuf>,
+    network: Network,
+    disks: Disks,
+    root: PathBuf,
     /// How many CPUs the machine has.
     cores: usize,
     in_container: bool,
@@ -39,32 +50,43 @@ impl Cgroup {
     pub(crate) fn find(root: &Path, cores: usize) -> Result<Self, ReadError> {
         let places = Places::read(root)?;
         // Version 1 first: where both are mounted, version 2 has a `cpu.stat` but controls nothing.
-        Self::version_1(&places, cores).or_else(|| Self::version_2(&places, cores)).ok_or_else(|| {
+        let found = Self::version_1(&places, root, cores).or_else(|| Self::version_2(&places, root, cores));
+        found.ok_or_else(|| {
             ReadError::unclear(&root.join("proc/self/mountinfo"), "where CPU time is accounted for")
         })
     }
 
-    fn version_1(places: &Places, cores: usize) -> Option<Self> {
+    fn version_1(places: &Places, root: &Path, cores: usize) -> Option<Self> {
         let holding = |controller, file| places.version_1(controller)?.holding(file);
+        let folders = |controller, file| holding(controller, file).as_ref().map(folders_upwards);
         let accounts = holding("cpuacct", "cpuacct.usage")?;
+        // The second is that of kernels before 4.16, which leaves out the groups below.
+        let io = ["blkio.throttle.io_service_bytes_recursive", "blkio.throttle.io_service_bytes"];
         Some(Self {
             version: Version::One,
             usage: accounts.folder.join("cpuacct.usage"),
-            limits: holding("cpu", "cpu.cfs_quota_us").as_ref().map(folders_upwards).unwrap_or_default(),
-            memory: holding("memory", "memory.usage_in_bytes")
-                .map(|place| place.folder.join("memory.usage_in_bytes")),
+            limits: folders("cpu", "cpu.cfs_quota_us").unwrap_or_default(),
+            memory: Memory::new(Version::One, folders("memory", "memory.usage_in_bytes").unwrap_or_default()),
+            io: io.into_iter().find_map(|file| Some(holding("blkio", file)?.folder.join(file))),
+            network: Network::new(root),
+            disks: Disks::new(root),
+            root: root.to_owned(),
             cores,
             in_container: accounts.partly_mounted,
         })
     }
 
-    fn version_2(places: &Places, cores: usize) -> Option<Self> {
+    fn version_2(places: &Places, root: &Path, cores: usize) -> Option<Self> {
         let group = places.version_2()?.holding("cpu.stat")?;
         Some(Self {
             version: Version::Two,
             usage: group.folder.join("cpu.stat"),
             limits: folders_upwards(&group),
-            memory: Some(group.folder.join("memory.current")),
+            memory: Memory::new(Version::Two, folders_upwards(&group)),
+            io: Some(group.folder.join("io.stat")),
+            network: Network::new(root),
+            disks: Disks::new(root),
+            root: root.to_owned(),
             cores,
             // The group at the very top has no limits to set; one that has them and still seems to be at the top is
             // at the top of a container's own view.
@@ -89,6 +111,25 @@ impl Cgroup {
         cpu.ok_or_else(|| ReadError::unclear(&self.usage, "the CPU time in use"))
     }
 
+    /// Returns the CPU time on each core, in the order of their numbers; nothing where nobody counts it.
+    fn cpu_of_cores(&self) -> Result<Vec<(u32, Duration)>, ReadError> {
+        if self.version == Version::Two {
+            return Ok(Vec::new());
+        }
+        let times = text_if_any(&self.usage.with_file_name("cpuacct.usage_percpu"))?.unwrap_or_default();
+        let times = times.split_whitespace().map_while(|time| time.parse().ok().map(Duration::from_nanos));
+        // There is one for each core that the machine could have, up to as many as it has.
+        Ok((0..).zip(times).take(self.cores).collect())
+    }
+
+    fn disk(&self) -> Result<Option<Traffic>, ReadError> {
+        let Some(file) = &self.io else { return Ok(None) };
+        Ok(text_if_any(file)?.map(|text| match self.version {
+            Version::One => self.disks.of_version_1(&text),
+            Version::Two => self.disks.of_version_2(&text),
+        }))
+    }
+
     /// Returns the smallest quota of the group and those above it, in cores; `None` when there is none.
     fn quota_cores(&self) -> Result<Option<f64>, ReadError> {
         let mut smallest: Option<f64> = None;
@@ -108,14 +149,17 @@ impl Target for Cgroup {
 
     fn read(&mut self) -> Result<Reading, ReadError> {
         let cores = self.cores as f64;
+        let machine = host::Memory::read(&self.root)?.map(|memory| memory.total_bytes);
         Ok(Reading {
             cpu: self.cpu()?,
-            // Read each time, because a quota can be changed while the container runs.
+            // Read each time, because a limit can be changed while the container runs.
             capacity_cores: self.quota_cores()?.map_or(cores, |quota| quota.min(cores)),
-            memory_bytes: match &self.memory {
-                Some(file) => text_if_any(file)?.and_then(|text| text.trim().parse().ok()),
-                None => None,
-            },
+            cores: self.cpu_of_cores()?,
+            memory_bytes: self.memory.used()?,
+            memory_limit_bytes: self.memory.limit()?.into_iter().chain(machine).min(),
+            network: self.network.traffic()?,
+            disk: self.disk()?,
+            load: host::load(&self.root)?,
         })
     }
 }

@@ -16,10 +16,12 @@ pub mod duration;
 
 mod args;
 mod cgroup;
+mod disk;
 mod ending;
 mod exchange;
 mod host;
 mod metrics;
+mod network;
 mod probe;
 mod process_tree;
 mod program;

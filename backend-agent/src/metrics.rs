@@ -6,10 +6,11 @@ mod registry;
 mod target;
 
 pub(crate) use own::PushSeries;
+pub(crate) use target::Growth;
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::reading::Reading;
+use crate::reading::{Reading, Usage};
 use own::OwnSeries;
 use target::TargetSeries;
 
@@ -25,9 +26,9 @@ impl Metrics {
         Self { target: TargetSeries::new(), own: OwnSeries::new(source) }
     }
 
-    /// Shows a good sample: the reading, the CPU time since the one before, the percentage if there is one yet.
-    pub(crate) fn show(&self, reading: &Reading, used: Duration, percent: Option<f64>) {
-        self.target.show(reading, used, percent);
+    /// Shows a good sample: the reading, what was used since the one before, and how busy that is if it can be told yet.
+    pub(crate) fn show(&self, reading: &Reading, growth: &Growth, usage: Option<&Usage>) {
+        self.target.show(reading, growth, usage);
         self.own.show_up(now());
     }
 
@@ -67,3 +68,6 @@ impl Metrics {
 fn now() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
 }
+
+#[cfg(test)]
+mod tests;

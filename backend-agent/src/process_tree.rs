@@ -1,30 +1,46 @@
 //! One process with its descendants, by sysinfo.
 //!
-//! CPU time is summed step by step and not read as one number: when a child ends, what it used must not vanish from the
-//! sum. What is lost is only what a process used between the last look and its end.
+//! CPU time and disk traffic are summed step by step and not read as one number: when a child ends, what it used must not
+//! vanish from the sum. What is lost is only what a process used between the last look and its end.
 
 use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sysinfo::{Pid, ProcessRefreshKind, ProcessStatus, ProcessesToUpdate, System};
 
-use crate::reading::{ReadError, Reading, Target};
+use crate::host;
+use crate::reading::{ReadError, Reading, Target, Traffic};
 
 /// A process and its descendants as a target.
 pub(crate) struct ProcessTree {
     pid: u32,
+    root: PathBuf,
     cores: usize,
     system: System,
     ledger: Ledger,
 }
 
 impl ProcessTree {
-    /// Makes the target of the process `pid` on a machine with `cores` CPUs.
+    /// Makes the target of the process `pid` on a machine with `cores` CPUs whose `/proc` is under `root`; processes are
+    /// always looked up under `/proc`.
     ///
     /// # Errors
     /// When processes cannot be listed on this system. A process that does not exist is no error before it is read.
-    pub(crate) fn new(pid: u32, cores: usize) -> Result<Self, sysinfo::Error> {
-        Ok(Self { pid, cores, system: System::new()?, ledger: Ledger::default() })
+    pub(crate) fn new(pid: u32, root: &Path, cores: usize) -> Result<Self, sysinfo::Error> {
+        Ok(Self { pid, root: root.to_owned(), cores, system: System::new()?, ledger: Ledger::default() })
+    }
+
+    /// Looks at all processes of the machine, and at the disk traffic of those that were in the tree the last time.
+    fn refresh(&mut self) {
+        let what = ProcessRefreshKind::nothing().without_tasks();
+        self.system.refresh_processes_specifics(ProcessesToUpdate::All, true, what.with_cpu().with_memory());
+        let tree: Vec<Pid> = self.ledger.known.keys().map(|(pid, _)| Pid::from_u32(*pid)).collect();
+        self.system.refresh_processes_specifics(
+            ProcessesToUpdate::Some(&tree),
+            false,
+            what.with_disk_usage(),
+        );
     }
 }
 
@@ -34,8 +50,7 @@ impl Target for ProcessTree {
     }
 
     fn read(&mut self) -> Result<Reading, ReadError> {
-        let what = ProcessRefreshKind::nothing().with_cpu().with_memory().without_tasks();
-        self.system.refresh_processes_specifics(ProcessesToUpdate::All, true, what);
+        self.refresh();
         let alive = self.system.processes().values().filter(|process| {
             // Killed but not yet waited for: gone for all who depend on it.
             !matches!(process.status(), ProcessStatus::Zombie | ProcessStatus::Dead)
@@ -46,10 +61,23 @@ impl Target for ProcessTree {
             started: process.start_time(),
             cpu: Duration::from_millis(process.accumulated_cpu_time()),
             memory_bytes: process.memory(),
+            disk: Traffic {
+                inward: process.disk_usage().total_read_bytes,
+                outward: process.disk_usage().total_written_bytes,
+            },
         });
         let memory =
             self.ledger.take_in(self.pid, seen.collect()).ok_or(ReadError::Gone { pid: self.pid })?;
-        Ok(Reading { cpu: self.ledger.cpu, capacity_cores: self.cores as f64, memory_bytes: Some(memory) })
+        Ok(Reading {
+            cpu: self.ledger.used.cpu,
+            capacity_cores: self.cores as f64,
+            memory_bytes: Some(memory),
+            memory_limit_bytes: host::Memory::read(&self.root)?.map(|memory| memory.total_bytes),
+            disk: Some(self.ledger.used.disk),
+            load: host::load(&self.root)?,
+            // Nobody counts by process what goes over the network, and which cores were busy.
+            ..Reading::default()
+        })
     }
 }
 
@@ -62,15 +90,23 @@ struct Seen {
     started: u64,
     cpu: Duration,
     memory_bytes: u64,
+    disk: Traffic,
+}
+
+/// What grows as long as a process runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Used {
+    cpu: Duration,
+    disk: Traffic,
 }
 
 /// Adds up what a tree of processes has used.
 #[derive(Debug, Default)]
 struct Ledger {
-    cpu: Duration,
+    used: Used,
     /// The start of the root, once it was seen: a later process with the same pid is another one.
     root_started: Option<u64>,
-    known: HashMap<(u32, u64), Duration>,
+    known: HashMap<(u32, u64), Used>,
 }
 
 impl Ledger {
@@ -88,9 +124,11 @@ impl Ledger {
         for process in seen.into_iter().filter(|process| tree.contains(&process.pid)) {
             let key = (process.pid, process.started);
             let before = self.known.get(&key).copied().unwrap_or_default();
-            self.cpu = self.cpu.saturating_add(process.cpu.saturating_sub(before));
+            self.used.cpu = self.used.cpu.saturating_add(process.cpu.saturating_sub(before.cpu));
+            self.used.disk = self.used.disk + process.disk.since(before.disk);
             memory_bytes = memory_bytes.saturating_add(process.memory_bytes);
-            known.insert(key, process.cpu.max(before));
+            let disk = before.disk + process.disk.since(before.disk);
+            known.insert(key, Used { cpu: process.cpu.max(before.cpu), disk });
         }
         self.known = known;
         Some(memory_bytes)

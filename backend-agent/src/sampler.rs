@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior};
 
-use crate::metrics::Metrics;
-use crate::reading::{Meter, ReadError, Reading, Target};
+use crate::metrics::{Growth, Metrics};
+use crate::reading::{Meter, ReadError, Reading, Target, Traffic};
 
 /// How soon after the first look the second one follows, so that there is a percentage before a full interval.
 const FIRST_INTERVAL: Duration = Duration::from_millis(100);
@@ -39,25 +39,45 @@ pub(crate) async fn sample(
 struct Sampler {
     metrics: Arc<Metrics>,
     meter: Meter,
-    /// The CPU time that the counter stands at.
-    counted: Duration,
+    /// What the counters stand at.
+    counted: Counted,
     /// Whether the last look yielded something; `None` before the first.
     up: Option<bool>,
 }
 
+/// What the counters have taken in, so that what is read becomes what is added.
+#[derive(Debug, Default)]
+struct Counted {
+    cpu: Duration,
+    network: Traffic,
+    disk: Traffic,
+}
+
+impl Counted {
+    /// Returns what was used since the reading before; all of it at the first.
+    fn growth(&mut self, reading: &Reading) -> Growth {
+        let cpu = reading.cpu.saturating_sub(self.cpu);
+        self.cpu = self.cpu.max(reading.cpu);
+        let grown = |counted: &mut Traffic, traffic: Option<Traffic>| {
+            // Unlike CPU time, traffic goes back for good when an interface is taken away: the next step starts there.
+            traffic.map(|traffic| traffic.since(std::mem::replace(counted, traffic)))
+        };
+        let network = grown(&mut self.network, reading.network);
+        Growth { cpu, network, disk: grown(&mut self.disk, reading.disk) }
+    }
+}
+
 impl Sampler {
     fn new(metrics: Arc<Metrics>) -> Self {
-        Self { metrics, meter: Meter::default(), counted: Duration::ZERO, up: None }
+        Self { metrics, meter: Meter::default(), counted: Counted::default(), up: None }
     }
 
     fn take_in(&mut self, now: Instant, look: Result<Reading, ReadError>) {
         let was_up = self.up.replace(look.is_ok());
         match look {
             Ok(reading) => {
-                let percent = self.meter.percent(now, &reading);
-                let used = reading.cpu.saturating_sub(self.counted);
-                self.counted = self.counted.max(reading.cpu);
-                self.metrics.show(&reading, used, percent);
+                let usage = self.meter.usage(now, &reading);
+                self.metrics.show(&reading, &self.counted.growth(&reading), usage.as_ref());
                 if was_up == Some(false) {
                     tracing::info!("the target can be read again");
                 }
@@ -83,7 +103,12 @@ mod tests {
     use std::path::Path;
 
     fn reading(cpu_ms: u64) -> Reading {
-        Reading { cpu: Duration::from_millis(cpu_ms), capacity_cores: 2.0, memory_bytes: Some(10) }
+        Reading {
+            cpu: Duration::from_millis(cpu_ms),
+            capacity_cores: 2.0,
+            memory_bytes: Some(10),
+            ..Reading::default()
+        }
     }
 
     fn value(metrics: &Metrics, name: &str) -> Option<f64> {
@@ -131,6 +156,40 @@ mod tests {
         assert_eq!(value(&metrics, "agent_cpu_seconds_total"), Some(3.2));
     }
 
+    #[test]
+    fn traffic_never_counts_down_and_is_not_shown_where_nobody_counts_it() {
+        let metrics = Arc::new(Metrics::new("host"));
+        let mut sampler = Sampler::new(Arc::clone(&metrics));
+        let start = Instant::now();
+        sampler.take_in(start, Ok(reading(1_000)));
+        assert_eq!(value(&metrics, "agent_network_received_bytes_total"), None);
+        for (received, counted) in [(100, 100.0), (150, 150.0), (20, 150.0), (25, 155.0)] {
+            let network = Some(Traffic { inward: received, outward: 7 });
+            sampler.take_in(start, Ok(Reading { network, ..reading(1_000) }));
+            assert_eq!(value(&metrics, "agent_network_received_bytes_total"), Some(counted));
+        }
+        assert_eq!(value(&metrics, "agent_network_sent_bytes_total"), Some(7.0));
+        assert_eq!(value(&metrics, "agent_disk_read_bytes_total"), None);
+    }
+
+    #[test]
+    fn a_core_that_is_taken_away_leaves_no_last_value_behind() {
+        let metrics = Arc::new(Metrics::new("host"));
+        let mut sampler = Sampler::new(Arc::clone(&metrics));
+        let start = Instant::now();
+        let with = |cores: &[(u32, u64)]| Reading {
+            cores: cores.iter().map(|(core, ms)| (*core, Duration::from_millis(*ms))).collect(),
+            ..reading(1_000)
+        };
+        for (second, cores) in [(0, &[(0, 0), (1, 0)][..]), (1, &[(0, 500), (1, 250)])] {
+            sampler.take_in(start + Duration::from_secs(second), Ok(with(cores)));
+        }
+        assert_eq!(value(&metrics, "agent_cpu_core_usage{core=\"1\"}"), Some(25.0));
+        sampler.take_in(start + Duration::from_secs(2), Ok(with(&[(0, 600)])));
+        assert_eq!(value(&metrics, "agent_cpu_core_usage{core=\"0\"}"), Some(10.0));
+        assert_eq!(value(&metrics, "agent_cpu_core_usage{core=\"1\"}"), None);
+    }
+
     /// Uses half a core of two, as far as the paused clock goes.
     struct HalfBusy(Instant);
 
@@ -140,7 +199,7 @@ mod tests {
         }
 
         fn read(&mut self) -> Result<Reading, ReadError> {
-            Ok(Reading { cpu: self.0.elapsed() / 2, capacity_cores: 2.0, memory_bytes: None })
+            Ok(Reading { cpu: self.0.elapsed() / 2, capacity_cores: 2.0, ..Reading::default() })
         }
     }
 

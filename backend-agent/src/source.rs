@@ -35,7 +35,9 @@ impl Source {
         match self {
             Self::Host => Ok(Box::new(Host::new(root))),
             Self::Container => Ok(Box::new(Cgroup::find(root, cores).map_err(SourceError::Container)?)),
-            Self::Process(pid) => Ok(Box::new(ProcessTree::new(pid, cores).map_err(SourceError::Process)?)),
+            Self::Process(pid) => {
+                Ok(Box::new(ProcessTree::new(pid, root, cores).map_err(SourceError::Process)?))
+            }
             Self::Auto => match Cgroup::find(root, cores) {
                 Ok(cgroup) if cgroup.confines() => Ok(Box::new(cgroup)),
                 _ => Ok(Box::new(Host::new(root))),

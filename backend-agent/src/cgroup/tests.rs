@@ -61,7 +61,8 @@ impl Machine {
 }
 
 fn reading(capacity_cores: f64, memory_bytes: u64) -> Reading {
-    Reading { cpu: Duration::from_millis(2500), capacity_cores, memory_bytes: Some(memory_bytes) }
+    let cpu = Duration::from_millis(2500);
+    Reading { cpu, capacity_cores, memory_bytes: Some(memory_bytes), ..Reading::default() }
 }
 
 #[test]
@@ -116,6 +117,62 @@ fn auto_takes_the_container_where_there_is_one_and_else_the_host() {
     assert_eq!(service.auto(), "host", "a service that may use the whole machine");
     service.write(&[("sys/fs/cgroup/system.slice/app.service/cpu.max", "50000 100000\n")]);
     assert_eq!(service.auto(), "container", "a service with a quota");
+}
+
+#[test]
+fn memory_that_is_freed_when_needed_is_not_in_use_and_the_smallest_limit_holds() {
+    let memory = |machine: &Machine| {
+        let reading = machine.reading().unwrap();
+        (reading.memory_bytes, reading.memory_limit_bytes)
+    };
+    let two = Machine::version_2(None);
+    two.write(&[("sys/fs/cgroup/memory.stat", "anon 1000\ninactive_file 96\nactive_file 5\n")]);
+    assert_eq!(memory(&two), (Some(4000), None), "nobody says how much there is");
+    two.write(&[("sys/fs/cgroup/memory.max", "max\n")]);
+    two.write(&[("proc/meminfo", "MemTotal: 1000 kB\nMemAvailable: 900 kB\n")]);
+    assert_eq!(memory(&two), (Some(4000), Some(1000 * 1024)), "the machine's");
+    two.write(&[("sys/fs/cgroup/memory.max", "65536\n")]);
+    assert_eq!(memory(&two), (Some(4000), Some(65536)));
+
+    let one = Machine::version_1("-1\n");
+    one.write(&[(
+        "sys/fs/cgroup/memory/memory.stat",
+        "inactive_file 1\nhierarchical_memory_limit 32768\ntotal_inactive_file 92\n",
+    )]);
+    assert_eq!(memory(&one), (Some(8100), Some(32768)));
+    one.write(&[("sys/fs/cgroup/memory/memory.stat", "total_inactive_file 99999\n")]);
+    assert_eq!(memory(&one).0, Some(0), "the two files were not read at the same time");
+}
+
+#[test]
+fn traffic_of_a_container_is_that_of_its_namespace_and_its_group() {
+    let network = ("proc/net/dev", "lo: 9 0 0 0 0 0 0 0 9\neth0: 10 0 0 0 0 0 0 0 20\n");
+    let two = Machine::version_2(None);
+    two.write(&[network, ("sys/fs/cgroup/io.stat", "8:0 rbytes=30 wbytes=40 rios=1 wios=1\n")]);
+    let one = Machine::version_1("-1\n");
+    one.write(&[network, ("proc/self/cgroup", "4:blkio:/docker/abc\n2:cpuacct:/docker/abc\n")]);
+    one.write(&[(
+        "proc/self/mountinfo",
+        "3 1 0:3 /docker/abc /sys/fs/cgroup/cpuacct ro - cgroup cgroup rw,cpuacct\n\
+         3 1 0:4 /docker/abc /sys/fs/cgroup/blkio ro - cgroup cgroup rw,blkio\n",
+    )]);
+    let file = "sys/fs/cgroup/blkio/blkio.throttle.io_service_bytes_recursive";
+    one.write(&[(file, "8:0 Read 30\n8:0 Write 40\nTotal 70\n")]);
+    for machine in [one, two] {
+        let reading = machine.reading().unwrap();
+        assert_eq!(reading.network, Some(Traffic { inward: 10, outward: 20 }));
+        assert_eq!(reading.disk, Some(Traffic { inward: 30, outward: 40 }));
+    }
+}
+
+#[test]
+fn version_1_tells_which_core_the_time_was_spent_on() {
+    let machine = Machine::version_1("-1\n");
+    let times = "1000000 2000000 0 4000000 0 0 0 0 \n";
+    machine.write(&[("sys/fs/cgroup/cpuacct/cpuacct.usage_percpu", times)]);
+    let cores = machine.reading().unwrap().cores;
+    let ms = Duration::from_millis;
+    assert_eq!(cores, [(0, ms(1)), (1, ms(2)), (2, ms(0)), (3, ms(4))], "the machine has four");
 }
 
 #[test]

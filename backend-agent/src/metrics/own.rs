@@ -30,7 +30,7 @@ impl OwnSeries {
             ),
             pushes: of.int_counters(
                 "agent_pushes_total",
-                "Pushes to a gateway, by what became of them.",
+                "Pushes to a gateway: accepted, rejected (4xx), failed (5xx), refused (nobody listens), and so on.",
                 &["target", "result"],
             ),
             last_push: of.gauges(

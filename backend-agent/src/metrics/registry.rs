@@ -46,6 +46,11 @@ impl Registry {
         OptionalGauge(self.gauges(name, help, &[]))
     }
 
+    /// Makes a counter that has no series before it has a value.
+    pub(super) fn optional_counter(&self, name: &str, help: &str) -> OptionalCounter {
+        OptionalCounter(self.int_counters(name, help, &[]))
+    }
+
     pub(super) fn gather(&self) -> Vec<MetricFamily> {
         self.0.gather()
     }
@@ -65,6 +70,17 @@ impl OptionalGauge {
         match value {
             Some(value) => self.0.with_label_values::<&str>(&[]).set(value),
             None => self.0.reset(),
+        }
+    }
+}
+
+/// A counter of what may not be there to count, and then has no series.
+pub(super) struct OptionalCounter(IntCounterVec);
+
+impl OptionalCounter {
+    pub(super) fn inc_by(&self, growth: Option<u64>) {
+        if let Some(growth) = growth {
+            self.0.with_label_values::<&str>(&[]).inc_by(growth);
         }
     }
 }

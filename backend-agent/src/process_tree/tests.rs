@@ -7,11 +7,12 @@ fn process(pid: u32, parent: u32, cpu_ms: u64) -> Seen {
         started: 1000 + u64::from(pid),
         cpu: Duration::from_millis(cpu_ms),
         memory_bytes: 10,
+        disk: Traffic { inward: cpu_ms, outward: 1 },
     }
 }
 
 fn cpu_ms(ledger: &Ledger) -> u128 {
-    ledger.cpu.as_millis()
+    ledger.used.cpu.as_millis()
 }
 
 #[test]
@@ -34,6 +35,7 @@ fn what_an_ended_child_used_stays_in_the_sum() {
     ledger.take_in(10, vec![process(10, 1, 100), process(11, 10, 50)]);
     ledger.take_in(10, vec![process(10, 1, 110)]);
     assert_eq!(cpu_ms(&ledger), 160);
+    assert_eq!(ledger.used.disk, Traffic { inward: 160, outward: 2 });
     let mut again = process(11, 10, 7);
     again.started += 60;
     ledger.take_in(10, vec![process(10, 1, 110), again]);
@@ -59,13 +61,13 @@ fn a_circle_of_parents_ends() {
 
 #[test]
 fn this_process_is_seen() {
-    let reading = ProcessTree::new(std::process::id(), 2).unwrap().read().unwrap();
+    let reading = ProcessTree::new(std::process::id(), Path::new("/"), 2).unwrap().read().unwrap();
     assert!(reading.memory_bytes.is_some_and(|bytes| bytes > 0), "{reading:?}");
 }
 
 #[test]
 fn a_process_that_never_was_is_gone() {
     // Above the largest process id that Linux gives (PID_MAX_LIMIT).
-    let mut none = ProcessTree::new(5_000_000, 2).unwrap();
+    let mut none = ProcessTree::new(5_000_000, Path::new("/"), 2).unwrap();
     assert!(matches!(none.read(), Err(ReadError::Gone { pid: 5_000_000 })));
 }

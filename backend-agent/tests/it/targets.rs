@@ -1,5 +1,6 @@
 //! What is exported about a machine, a container and a process.
 
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Stdio;
@@ -74,6 +75,46 @@ async fn a_host_is_at_most_fully_busy() {
     assert!(answer.contains("\r\ncontent-type: text/plain; version=0.0.4\r\n"), "{answer}");
     assert!(answer.contains("\nagent_info{source=\"host\",version=\"0.1.0\"} 1\n"), "{answer}");
     assert!(value(agent, "agent_sample_timestamp_seconds").await > Some(1.7e9));
+}
+
+#[tokio::test]
+async fn of_a_host_everything_is_shown_and_promtool_finds_nothing_to_improve() {
+    let agent = agent(Source::Host, Path::new("/")).await;
+    until(agent, "agent_cpu_core_usage{core=\"0\"}", |percent| percent >= Some(0.0)).await;
+    assert!(value(agent, "agent_memory_limit_bytes").await > value(agent, "agent_memory_bytes").await);
+    for series in ["load1", "load5", "load15", "network_received_bytes_total", "network_sent_bytes_total"] {
+        assert!(value(agent, &format!("agent_{series}")).await >= Some(0.0), "{series}");
+    }
+    assert!(value(agent, "agent_disk_read_bytes_total").await >= Some(0.0));
+    assert!(value(agent, "agent_disk_written_bytes_total").await >= Some(0.0));
+
+    let page = get(agent, "/metrics").await;
+    let mut promtool = std::process::Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("promtool is installed (Debian's package prometheus); ./check does it");
+    let series = page.split_once("\r\n\r\n").unwrap().1;
+    promtool.stdin.take().unwrap().write_all(series.as_bytes()).unwrap();
+    let verdict = promtool.wait_with_output().unwrap();
+    let said = String::from_utf8([verdict.stdout, verdict.stderr].concat()).unwrap();
+    assert!(verdict.status.success() && said.is_empty(), "{said}");
+}
+
+#[tokio::test]
+async fn what_a_process_writes_to_disk_is_its_own() {
+    // Not under /tmp, which may be memory.
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("written-by-{}", std::process::id()));
+    let script = format!("while :; do echo something > {}; sleep 0.05; done", file.display());
+    let mut writer = Command::new("sh").args(["-c", &script]).kill_on_drop(true).spawn().unwrap();
+    let agent = agent(Source::Process(writer.id().unwrap()), Path::new("/")).await;
+    until(agent, "agent_disk_written_bytes_total", |written| written > Some(0.0)).await;
+    assert!(value(agent, "agent_memory_limit_bytes").await > Some(0.0));
+    assert_eq!(value(agent, "agent_network_sent_bytes_total").await, None, "nobody counts that by process");
+    writer.kill().await.unwrap();
+    let _ = std::fs::remove_file(file);
 }
 
 #[tokio::test]
