@@ -158,7 +158,9 @@ impl App {
         names::announce_arrivals(&shared.snapshot.load(), None, &board);
         let fleet = WorkerFleet::start(workers, &shared).await?;
         let past_exchanges = fleet.past_exchanges();
-        let admin = Admin::start(config.admin.address, &shared, Arc::clone(&board), past_exchanges).await?;
+        let pushes = admin::pushes(&config.admin, &telemetry);
+        let address = config.admin.address;
+        let admin = Admin::start(address, pushes, &shared, Arc::clone(&board), past_exchanges).await?;
         let mut checks = Checks::new(Arc::clone(&board));
         checks.apply(&watched(&config, &shared.snapshot.load()));
         let watch = Watch::start(Arc::clone(&board), Arc::clone(&shared.alarms));

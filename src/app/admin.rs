@@ -8,9 +8,30 @@ use tokio::sync::oneshot;
 use tokio::task::{AbortHandle, JoinHandle};
 
 use super::AppError;
-use crate::control_plane::admin::{self, AdminState, CurrentUpstreams, LiveFeed, PastExchanges};
+use crate::control_plane::admin::{
+    self, AdminState, CpuOfBackend, CurrentUpstreams, LiveFeed, PastExchanges,
+};
+use crate::control_plane::config::admin::AdminConfig;
 use crate::control_plane::health::Board;
+use crate::control_plane::now::Now;
+use crate::control_plane::push::{PushLimits, Pushes};
 use crate::data_plane::worker::Shared;
+use crate::telemetry::Telemetry;
+
+/// Makes the receiver of pushed metrics. None when the configuration wants none.
+pub(super) fn pushes(config: &AdminConfig, telemetry: &Arc<Telemetry>) -> Option<Arc<Pushes>> {
+    let push = config.push.as_ref()?;
+    let body = usize::try_from(push.body).unwrap_or(usize::MAX);
+    let limits = PushLimits { expiry: push.expiry, groups: push.groups, body };
+    Some(Arc::new(Pushes::new(limits, Arc::clone(telemetry))))
+}
+
+fn cpu_of_backend(pushes: Option<Arc<Pushes>>) -> CpuOfBackend {
+    Arc::new(move |upstream, backend| {
+        let report = pushes.as_ref()?.load(upstream, backend, Now::read())?;
+        Some(report.cpu_percent)
+    })
+}
 
 /// The running admin server.
 pub(super) struct Admin {
@@ -27,6 +48,7 @@ impl Admin {
     /// When the address cannot be listened on.
     pub(super) async fn start(
         address: SocketAddr,
+        pushes: Option<Arc<Pushes>>,
         shared: &Shared,
         board: Arc<Board>,
         past_exchanges: PastExchanges,
@@ -42,9 +64,10 @@ impl Admin {
             Arc::clone(&telemetry),
             Arc::clone(&upstreams),
             Arc::clone(&board),
-            Arc::new(|_| None),
+            cpu_of_backend(pushes.clone()),
         ));
-        let state = AdminState { telemetry, upstreams, board, past_exchanges, live: Arc::clone(&live) };
+        let state =
+            AdminState { telemetry, upstreams, board, past_exchanges, live: Arc::clone(&live), pushes };
         let looking = tokio::spawn(Arc::clone(&live).run()).abort_handle();
         let (end, ended) = oneshot::channel();
         let shutdown = async {

@@ -2,7 +2,7 @@
 //!
 //! Apart from traffic in every respect: its own port, its own runtime, its own HTTP implementation. A flood of requests
 //! through the balancer cannot hide it, and nothing asked here can slow a request down. It reads what is published, and
-//! changes nothing but who takes new work.
+//! changes nothing but who takes new work, and what was pushed to it.
 //!
 //! - `server`: connections, their limits and their end.
 //! - `status`: `/live` and `/ready`, `/metrics`, `/` and what is said to a wrong request.
@@ -10,9 +10,13 @@
 //! - `why`: the latest exchanges, and what was decided about each.
 //! - `live`: what happens now and has happened lately, told each second to those who watch.
 //! - `drain`: takes a backend out of service, and brings it back.
+//! - `pushes`: takes the metrics that agents push, and lists them.
+//! - `origin`: whether a page of another site asks.
 
 mod drain;
 mod live;
+mod origin;
+mod pushes;
 mod report;
 mod server;
 mod status;
@@ -26,23 +30,28 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::{self, Next};
 use axum::response::Response;
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use tokio::sync::oneshot;
 
 pub use live::{CpuOfBackend, LiveFeed};
 pub use server::serve;
 
 use crate::control_plane::health::Board;
+use crate::control_plane::push::Pushes;
 use crate::telemetry::{CodeClass, PastExchange, Telemetry};
 use crate::upstream::Upstream;
 
 /// What there is to ask for: the path, with its method unless it is GET, and what it answers. Shown at `/` and to those who
 /// ask for something else.
-const ANSWERS: [(&str, &str); 12] = [
+const ANSWERS: [(&str, &str); 14] = [
     ("/", "this page"),
     ("/live", "200 while the process lives"),
     ("/ready", "200 while it takes traffic, 503 before it serves and while it drains"),
-    ("/metrics", "metrics for Prometheus"),
+    ("/metrics", "metrics for Prometheus, those that were pushed included"),
+    (
+        "PUT /metrics/job/{job}/{label}/{value}",
+        "takes metrics as a Pushgateway does; POST and DELETE likewise",
+    ),
     ("/check", "backends and their states, as plain text"),
     ("/api/v1/upstreams", "upstreams with their backends and all that is known of them, as JSON"),
     ("/api/v1/upstreams/{name}", "one upstream, as JSON"),
@@ -52,6 +61,7 @@ const ANSWERS: [(&str, &str); 12] = [
     ),
     ("POST /api/v1/upstreams/{name}/backends/{backend}/ready", "the backend takes new work again"),
     ("/api/v1/live", "what happens now, after the last 15 minutes, as server-sent events"),
+    ("/api/v1/pushes", "the groups of pushed metrics, with their age and how long they are kept, as JSON"),
     ("/api/v1/transitions", "the latest changes of backends' states, as JSON"),
     ("/api/v1/why", "the latest exchanges: where each went, why, and how that ended, as JSON"),
 ];
@@ -75,6 +85,8 @@ pub struct AdminState {
     pub past_exchanges: PastExchanges,
     /// What is told to those who watch.
     pub live: Arc<LiveFeed>,
+    /// What was pushed. None when nothing may be.
+    pub pushes: Option<Arc<Pushes>>,
 }
 
 impl fmt::Debug for AdminState {
@@ -90,6 +102,8 @@ pub fn router(state: AdminState) -> Router {
         .route("/live", get(status::live))
         .route("/ready", get(status::ready))
         .route("/metrics", get(status::metrics))
+        .route("/metrics/{*group}", any(pushes::receive))
+        .route("/api/v1/pushes", get(pushes::list))
         .route("/check", get(report::check))
         .route("/api/v1/upstreams", get(upstreams::all))
         .route("/api/v1/upstreams/{name}", get(upstreams::one))

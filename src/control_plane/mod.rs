@@ -7,4 +7,6 @@ pub mod compile;
 pub mod config;
 pub mod discovery;
 pub mod health;
+pub mod now;
+pub mod push;
 pub mod watch;

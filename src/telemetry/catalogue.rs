@@ -226,6 +226,17 @@ catalogue! {
             "Bytes sent to clients, heads included.",
             when "you want the traffic out of the site";
     }
+    "Pushed metrics" {
+        PUSHES = Counter "plimsoll_pushes_total" [result] "pushes",
+            "Pushes of metrics to the admin interface, by how they ended.",
+            when "the metrics of an agent are missing or old";
+        PUSH_GROUPS = Gauge "plimsoll_push_groups" [] "groups",
+            "Groups of pushed metrics that are held.",
+            when "you compare it with the number of agents, or with the limit";
+        PUSH_GROUPS_EXPIRED = Counter "plimsoll_push_groups_expired_total" [] "groups",
+            "Groups of pushed metrics that nobody renewed in time.",
+            when "you look for agents that died without saying goodbye";
+    }
     "The balancer itself" {
         BUILD_INFO = Gauge "plimsoll_build_info" [version, profile, target] "always 1",
             "Version and build of the running program.",

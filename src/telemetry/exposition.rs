@@ -8,6 +8,8 @@ mod family;
 mod process;
 mod text;
 
+pub(crate) use text::{push_help, push_label, push_number};
+
 use std::sync::Arc;
 
 use prometheus::Registry;

@@ -346,6 +346,24 @@ impl CodeClass {
 }
 
 label! {
+    /// How a push of metrics ended.
+    PushResult as "result" {
+        /// It was taken.
+        Ok = "ok",
+        /// Its path or its text cannot be read.
+        Malformed = "malformed",
+        /// It contradicts itself, another group or this program's own metrics, or its samples have timestamps.
+        Inconsistent = "inconsistent",
+        /// It is larger than `admin.push.body`, or far too large with the labels of its group.
+        TooLarge = "too_large",
+        /// As many groups are held as may be, or as many bytes.
+        Full = "full",
+        /// A page of another site had a browser send it.
+        Forbidden = "forbidden",
+    }
+}
+
+label! {
     /// How a reload of the configuration ended.
     ReloadResult as "result" {
         /// The new configuration is in force.

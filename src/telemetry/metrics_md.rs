@@ -6,7 +6,7 @@ use super::catalogue::{self as c, ALL, Metric};
 use super::histogram::BOUNDS_NS;
 use super::labels::{
     AcceptError, AttemptOutcome, BackendState, CheckResult, CodeClass, EjectionReason, Label, NoneAvailable,
-    QueueEnd, RefusalReason, ReloadResult, RetryReason, RetryRefusal, TransitionCause,
+    PushResult, QueueEnd, RefusalReason, ReloadResult, RetryReason, RetryRefusal, TransitionCause,
 };
 
 const INTRODUCTION: &str = "\
@@ -24,6 +24,10 @@ What `/metrics` on the admin address exports. This page is written from `src/tel
 - A code without a series of its own is counted as its class (`4xx`). 499 stands for a client that left before its
   answer had started.
 - Label values are fixed words or names from the configuration, never text from the network.
+- Metrics that others push (`admin.push`) follow those listed here, with the labels of their group, and for each group the
+  gauges `push_time_seconds` and `push_failure_time_seconds`: when a push to it was last taken, and when one was last refused
+  as inconsistent; 0 is never. As with a Pushgateway, scrape them with `honor_labels: true`. Unlike there, a group that is
+  not renewed within `admin.push.expiry` is gone.
 - The reason `deadline` is fixed already and not counted yet: an exchange has no deadline as a whole.
 ";
 
@@ -77,6 +81,7 @@ fn values_of_labels(page: &mut String) {
     values::<CheckResult>(page, &c::HEALTH_CHECKS);
     values::<QueueEnd>(page, &c::QUEUE_ENDED);
     values::<AcceptError>(page, &c::LISTENER_ACCEPT_ERRORS);
+    values::<PushResult>(page, &c::PUSHES);
     values::<ReloadResult>(page, &c::CONFIG_RELOADS);
 }
 

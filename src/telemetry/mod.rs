@@ -41,7 +41,7 @@ pub use history::{
 };
 pub use labels::{
     AcceptError, AttemptOutcome, BackendState, CheckResult, CodeClass, EjectionReason, Label, LookupResult,
-    NoneAvailable, PickReason, QueueEnd, RefusalReason, ReloadResult, RetryReason, RetryRefusal,
+    NoneAvailable, PickReason, PushResult, QueueEnd, RefusalReason, ReloadResult, RetryReason, RetryRefusal,
     TransitionCause,
 };
 pub use metrics_md::metrics_md;
@@ -58,6 +58,7 @@ use std::time::SystemTime;
 
 use all_series::AllSeries;
 
+pub(crate) use exposition::{push_help, push_label, push_number};
 pub(crate) use timestamp::rfc3339;
 
 /// All series of the process; one per process, shared by `Arc`.

@@ -5,12 +5,13 @@
 
 use axum::Json;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::json;
 
 use super::AdminState;
+use super::origin::comes_from_a_page;
 use crate::telemetry::Label;
 use crate::upstream::{Backend, DrainSource, Event, Upstream};
 
@@ -97,13 +98,6 @@ fn tell(state: &AdminState, upstream: &Upstream, backend: &Backend, drain: bool)
     };
     tracing::info!(upstream = upstream_name, backend = backend_name, "{words}");
     state.board.observe(upstream, backend, event, words);
-}
-
-/// Whether a browser sends this for a page that is not ours: any page may make it post to loopback.
-fn comes_from_a_page(headers: &HeaderMap) -> bool {
-    let text = |name| headers.get(name).map(|value: &header::HeaderValue| value.as_bytes());
-    let ours = text(header::HOST).map(|host| [b"http://", host].concat());
-    text(header::ORIGIN).is_some_and(|origin| Some(origin) != ours.as_deref())
 }
 
 fn unknown<'n>(what: &str, key: &str, names: impl Iterator<Item = &'n str>) -> Response {

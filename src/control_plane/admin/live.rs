@@ -21,17 +21,17 @@ use axum::response::{IntoResponse, Response};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::status::complain;
-use super::upstreams::Now;
 use super::{AdminState, CurrentUpstreams};
 use crate::control_plane::health::Board;
+use crate::control_plane::now::Now;
 use crate::telemetry::{History, Scene, Telemetry, UpstreamScene};
 use viewers::{Feed, NoRoom, Viewers};
 
 /// From one look to the next.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// Returns the CPU usage in percent that the agent of a backend of this name has told lately.
-pub type CpuOfBackend = Arc<dyn Fn(&str) -> Option<f64> + Send + Sync>;
+/// Returns the CPU usage in percent that an agent has told lately, given the names of an upstream and of its backend.
+pub type CpuOfBackend = Arc<dyn Fn(&str, &str) -> Option<f64> + Send + Sync>;
 
 /// What is told to viewers, and the history that it comes from.
 pub struct LiveFeed {
@@ -104,7 +104,7 @@ impl LiveFeed {
                     backends: upstream
                         .backends
                         .iter()
-                        .map(|backend| (&*backend.series, (self.cpu)(&backend.name)))
+                        .map(|backend| (&*backend.series, (self.cpu)(&upstream.name, &backend.name)))
                         .collect(),
                 })
                 .collect(),

@@ -9,8 +9,8 @@ use axum::extract::State;
 
 use super::AdminState;
 use super::drain::drained_by;
-use super::upstreams::Now;
 use crate::control_plane::health::{Board, LastLookup, LastResult};
+use crate::control_plane::now::Now;
 use crate::telemetry::{BackendState, rfc3339};
 use crate::upstream::{Backend, Upstream};
 

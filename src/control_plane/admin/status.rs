@@ -9,6 +9,7 @@ use axum::response::{Html, IntoResponse, Response};
 use serde_json::json;
 
 use super::{ANSWERS, AdminState};
+use crate::control_plane::now::Now;
 use crate::telemetry::CONTENT_TYPE;
 
 /// A small page with links. No scripts, nothing from elsewhere.
@@ -40,9 +41,19 @@ pub(super) async fn ready(State(state): State<AdminState>) -> (StatusCode, &'sta
     }
 }
 
-/// Renders the metrics, on a thread that may take its time: with many backends it takes milliseconds.
+/// Renders the metrics, its own and those that were pushed, on a thread that may take its time: with many backends it takes milliseconds.
 pub(super) async fn metrics(State(state): State<AdminState>) -> Response {
-    match tokio::task::spawn_blocking(move || state.telemetry.render()).await {
+    let render = move || {
+        // What has expired is counted before it is told how much that is.
+        let mut pushed = String::new();
+        if let Some(pushes) = &state.pushes {
+            pushes.expose(&mut pushed, Now::read());
+        }
+        let mut page = state.telemetry.render();
+        page.push_str(&pushed);
+        page
+    };
+    match tokio::task::spawn_blocking(render).await {
         Ok(text) => ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response(),
         Err(error) => {
             tracing::error!(%error, "metrics could not be rendered");

@@ -17,7 +17,10 @@ use tokio::time::{Instant, timeout};
 use super::server::{LIMITS, Limits, serve_within};
 use super::*;
 use crate::control_plane::health::{LastLookup, LastResult, PastTransition};
-use crate::telemetry::{BackendState, CheckResult, EjectionReason, Label, TransitionCause, WorkerId};
+use crate::control_plane::push::PushLimits;
+use crate::telemetry::{
+    BackendState, CheckResult, EjectionReason, Label, PushResult, TransitionCause, WorkerId,
+};
 use crate::upstream::{BackendSettings, DrainSource, Event, Sign, Thresholds, UpstreamSettings};
 
 mod live;
@@ -33,9 +36,12 @@ impl AdminState {
             Arc::clone(&telemetry),
             Arc::clone(&upstreams),
             Arc::clone(&board),
-            Arc::new(|name| (name == "backend-1").then_some(12.5)),
+            Arc::new(|_, name| (name == "backend-1").then_some(12.5)),
         );
-        Self { telemetry, upstreams, board, past_exchanges: Arc::new(Vec::new), live: Arc::new(live) }
+        let pushable = PushLimits { expiry: Duration::from_secs(30), groups: 2, body: 1024 };
+        let pushes = Some(Arc::new(Pushes::new(pushable, Arc::clone(&telemetry))));
+        let past_exchanges: PastExchanges = Arc::new(Vec::new);
+        Self { telemetry, upstreams, board, past_exchanges, live: Arc::new(live), pushes }
     }
 }
 
@@ -361,7 +367,14 @@ async fn everything_on_the_list_is_there() {
     for (path, _) in ANSWERS {
         assert!(index.contains(path), "{path} on the page");
         let (method, path) = path.split_once(' ').unwrap_or(("GET", path));
-        let path = path.replace("{name}", "app").replace("{backend}", "backend-1");
+        let named = [
+            ("{name}", "app"),
+            ("{backend}", "backend-1"),
+            ("{job}", "j"),
+            ("{label}", "l"),
+            ("{value}", "v"),
+        ];
+        let path = named.iter().fold(path.to_owned(), |path, (name, value)| path.replace(name, value));
         // That answer has no end; see `live`.
         if path != "/api/v1/live" {
             let answer = admin.ask(method, &path).await;
@@ -444,6 +457,119 @@ async fn a_page_of_another_site_cannot_drain_a_backend() {
         assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{origin}: {answer}");
         assert_eq!(admin.upstream.backends[0].availability().is_available(), status == 403, "{origin}");
     }
+}
+
+/// Sends a request with a body on a connection of its own; returns the status and the text of the answer.
+async fn send(admin: &Admin, method: &str, path: &str, fields: &str, body: &str) -> (u16, String) {
+    let mut client = TcpStream::connect(admin.address).await.expect("a connection");
+    let length = body.len();
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\ncontent-length: {length}\r\n{fields}\r\n{body}",
+        admin.address
+    );
+    client.write_all(request.as_bytes()).await.expect("the request is sent");
+    let mut answer = String::new();
+    timeout(PATIENCE, client.read_to_string(&mut answer)).await.expect("in time").expect("text");
+    let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
+    (status, body.to_owned())
+}
+
+#[tokio::test]
+async fn metrics_can_be_pushed_and_are_shown_behind_our_own() {
+    let admin = Admin::start().await;
+    let path = "/metrics/job/cpu_usage/instance/backend-1";
+    // As `echo "cpu_usage 7" | curl --data-binary @-` sends it.
+    let form = "content-type: application/x-www-form-urlencoded\r\n";
+    assert_eq!(send(&admin, "POST", path, form, "cpu_usage 7\n").await, (200, String::new()));
+    let page = admin.get("/metrics").await.body;
+    let line = "cpu_usage{instance=\"backend-1\",job=\"cpu_usage\"} 7\n";
+    assert!(page.find("plimsoll_build_info") < page.find(line) && page.contains(line), "{page}");
+    for line in ["plimsoll_pushes_total{result=\"ok\"} 1", "plimsoll_push_groups 1"] {
+        assert!(page.lines().any(|shown| shown == line), "{line}");
+    }
+    assert_eq!(admin.ask("DELETE", path).await.status, StatusCode::ACCEPTED);
+    assert!(!admin.get("/metrics").await.body.contains("cpu_usage"));
+}
+
+#[tokio::test]
+async fn a_push_that_is_wrong_is_answered_with_the_reason_and_counted() {
+    let admin = Admin::start().await;
+    let (path, large) = ("/metrics/job/j", "a".repeat(2000));
+    let type_of = |value: &str| format!("content-type: {value}\r\n");
+    let protobuf = type_of("application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily");
+    for (path, fields, body, status, words, result) in [
+        (path, "", "a 1", 400, "text format parsing error in line 1: unexpected end", "malformed"),
+        (
+            "/metrics/job/j/x",
+            "",
+            "a 1\n",
+            400,
+            "odd number of components in label string \"/x\"",
+            "malformed",
+        ),
+        (path, "", "a 1 5\n", 400, "pushed metrics must not have timestamps", "inconsistent"),
+        (path, "", &*large, 413, "larger than the 1024 bytes that `admin.push.body` allows", "too_large"),
+        (path, &*protobuf, "a 1\n", 415, "only the text format", "malformed"),
+        (path, "content-encoding: gzip\r\n", "a 1\n", 415, "compressed", "malformed"),
+        (path, "origin: https://example.org\r\n", "a 1\n", 403, "a page of another site", "forbidden"),
+        (path, "origin: null\r\n", "a 1\n", 403, "a page of another site", "forbidden"),
+    ] {
+        let results = || admin.state.telemetry.process().pushes.sum();
+        let before = (results(), label_count(&admin, result));
+        let (answered, text) = send(&admin, "PUT", path, fields, body).await;
+        assert_eq!(answered, status, "{body:.20}: {text}");
+        assert!(text.contains(words) && text.ends_with('\n'), "{body:.20}: {text}");
+        assert_eq!((results(), label_count(&admin, result)), (before.0 + 1, before.1 + 1), "{result}");
+    }
+    let (deleted, _) = send(&admin, "DELETE", path, "origin: https://example.org\r\n", "").await;
+    assert_eq!(deleted, 403, "nor may a page delete");
+}
+
+fn label_count(admin: &Admin, result: &str) -> u64 {
+    let value = PushResult::ALL.iter().find(|value| value.as_str() == result).expect("a result");
+    admin.state.telemetry.process().pushes.get(*value)
+}
+
+#[tokio::test]
+async fn a_path_for_pushes_answers_no_other_method() {
+    let admin = Admin::start().await;
+    let answer = admin.get("/metrics/job/j").await;
+    assert_eq!(
+        (answer.status, answer.headers["allow"].as_bytes()),
+        (StatusCode::METHOD_NOT_ALLOWED, &b"DELETE,POST,PUT"[..])
+    );
+    for path in ["/metrics/jobs/j", "/metrics/job", "/metrics/"] {
+        assert_eq!(admin.ask("PUT", path).await.status, StatusCode::NOT_FOUND, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn the_groups_of_pushed_metrics_are_listed() {
+    let admin = Admin::start().await;
+    send(&admin, "PUT", "/metrics/job/j/instance/i", "", "b 1\na 2\n").await;
+    let listed = admin.get_json("/api/v1/pushes").await;
+    assert_eq!(
+        (&listed["enabled"], &listed["expiry_seconds"], &listed["groups_max"]),
+        (&json!(true), &json!(30.0), &json!(2))
+    );
+    let group = &listed["groups"][0];
+    assert_eq!(group["labels"], json!({ "instance": "i", "job": "j" }));
+    assert_eq!((&group["metrics"], &group["failed_at"]), (&json!(["a", "b"]), &Value::Null));
+    let seconds = |key: &str| group[key].as_f64().expect("a number");
+    assert!((seconds("age_seconds") + seconds("expires_in_seconds") - 30.0).abs() < 0.01, "{group}");
+}
+
+#[tokio::test]
+async fn where_pushes_are_off_nothing_is_taken() {
+    let mut admin = Admin::start().await;
+    admin.state.pushes = None;
+    let request =
+        axum::http::Request::put("/metrics/job/j").body(axum::body::Body::from("a 1\n")).expect("a request");
+    let answer = pushes::receive(State(admin.state.clone()), request).await;
+    assert_eq!(answer.status(), StatusCode::FORBIDDEN);
+    let listed = pushes::list(State(admin.state)).await;
+    assert_eq!(serde_json::to_value(&*listed).expect("JSON")["enabled"], json!(false));
 }
 
 #[tokio::test]

@@ -5,18 +5,16 @@
 
 mod backend;
 
-use std::time::SystemTime;
-
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
-use tokio::time::Instant;
 
 use super::AdminState;
 use super::status::complain;
 use crate::control_plane::health::{Board, PastTransition};
+use crate::control_plane::now::Now;
 use crate::telemetry::{Label as _, rfc3339};
 use crate::upstream::Upstream;
 pub(super) use backend::BackendView;
@@ -141,32 +139,6 @@ pub(super) struct TransitionView {
     to: &'static str,
     cause: &'static str,
     words: Box<str>,
-}
-
-/// One moment on both clocks: the model's, which only counts, and the one that people read.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Now {
-    pub(super) instant: Instant,
-    pub(super) time: SystemTime,
-}
-
-impl Now {
-    pub(super) fn read() -> Self {
-        Self { instant: Instant::now(), time: SystemTime::now() }
-    }
-
-    /// Returns when `then` was or will be, to the millisecond.
-    pub(super) fn time_of(self, then: Instant) -> SystemTime {
-        let ago = self.instant.saturating_duration_since(then);
-        let ahead = then.saturating_duration_since(self.instant);
-        let time = self.time.checked_sub(ago).and_then(|time| time.checked_add(ahead));
-        time.unwrap_or(SystemTime::UNIX_EPOCH)
-    }
-
-    /// Returns the same as text.
-    pub(super) fn rfc3339(self, then: Instant) -> String {
-        rfc3339(self.time_of(then)).to_string()
-    }
 }
 
 impl<B> UpstreamView<B> {

@@ -18,7 +18,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::AdminState;
 use super::status::complain;
-use super::upstreams::Now;
+use crate::control_plane::now::Now;
 use crate::telemetry::{Label as _, PastExchange, SeriesId, Try, rfc3339};
 use crate::upstream::Upstream;
 

@@ -201,6 +201,10 @@ pub const KEYS: &[Key] = &[
 
     section("admin", "the admin server: metrics, probes, API"),
     default("admin.address", "127.0.0.1:9900", "where it listens"),
+    section("admin.push", "metrics that agents push, as to a Pushgateway; `off` takes none"),
+    default("admin.push.expiry", "30s", "how long they are kept if nobody renews them"),
+    default("admin.push.groups", "1000", "the most groups at a time; a group is what one agent pushes"),
+    default("admin.push.body", "1MiB", "the largest push; all groups together hold 64 times as much"),
 
     section("drain", "how the process ends"),
     default("drain.timeout", "30s", "how long exchanges in flight may take after SIGTERM"),

@@ -149,6 +149,9 @@ pub(super) static FAMILIES: &[(&Metric, Sample)] = &[
             family.number(&[&worker.0.to_string()], seconds);
         }
     }),
+    (&c::PUSHES, |live, family| family.by_label(&[], |result| live.process.pushes.get(result))),
+    (&c::PUSH_GROUPS, |live, family| family.number(&[], live.process.push_groups.get() as f64)),
+    (&c::PUSH_GROUPS_EXPIRED, |live, family| family.count(&[], live.process.push_groups_expired.get())),
     (&c::ADMIN_REQUESTS, |live, family| family.by_label(&[], |class| live.process.admin_requests.get(class))),
     (&c::LIVE_VIEWERS, |live, family| family.number(&[], live.process.live_viewers.get() as f64)),
     (&c::LIVE_VIEWERS_DROPPED, |live, family| family.count(&[], live.process.live_viewers_dropped.get())),

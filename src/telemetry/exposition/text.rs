@@ -9,7 +9,7 @@
 
 use std::fmt::Write;
 
-use prometheus::proto::{Histogram, LabelPair, Metric, MetricFamily, MetricType};
+use prometheus::proto::{Histogram, Metric, MetricFamily, MetricType};
 
 /// Writes families as text. Summaries and untyped metrics, which the catalogue cannot list, are left out.
 pub(super) fn encode(families: &[MetricFamily]) -> String {
@@ -36,9 +36,8 @@ impl Encoder {
             MetricType::HISTOGRAM => "histogram",
             MetricType::SUMMARY | MetricType::UNTYPED => return,
         };
-        self.extend(&["# HELP ", name, " "]);
-        escape(&mut self.out, family.help(), false);
-        self.extend(&["\n# TYPE ", name, " ", word, "\n"]);
+        push_help(&mut self.out, name, family.help());
+        self.extend(&["# TYPE ", name, " ", word, "\n"]);
         self.bounds.clear();
         for sample in family.get_metric() {
             self.sample(name, kind, sample);
@@ -47,8 +46,8 @@ impl Encoder {
 
     fn sample(&mut self, name: &str, kind: MetricType, sample: &Metric) {
         self.labels.clear();
-        for (index, pair) in sample.get_label().iter().enumerate() {
-            push_label(&mut self.labels, index, pair);
+        for pair in sample.get_label() {
+            push_label(&mut self.labels, pair.name(), pair.value());
         }
         match kind {
             MetricType::COUNTER => self.line(name, "", sample.get_counter().get_value()),
@@ -106,18 +105,28 @@ impl Encoder {
     }
 }
 
-fn push_label(labels: &mut String, index: usize, pair: &LabelPair) {
-    if index > 0 {
+/// Writes the line that says what a metric is.
+pub(crate) fn push_help(out: &mut String, name: &str, help: &str) {
+    for part in ["# HELP ", name, " "] {
+        out.push_str(part);
+    }
+    escape(out, help, false);
+    out.push('\n');
+}
+
+/// Writes a label behind those that are there, without braces.
+pub(crate) fn push_label(labels: &mut String, name: &str, value: &str) {
+    if !labels.is_empty() {
         labels.push(',');
     }
-    labels.push_str(pair.name());
+    labels.push_str(name);
     labels.push_str("=\"");
-    escape(labels, pair.value(), true);
+    escape(labels, value, true);
     labels.push('"');
 }
 
 /// Writes a number; whole ones, which nearly all are, by the quicker way.
-fn push_number(out: &mut String, value: f64) {
+pub(crate) fn push_number(out: &mut String, value: f64) {
     /// Above, a float does not hold every whole number.
     const WHOLE: f64 = 9_007_199_254_740_992.0;
     let written = if value.fract() == 0.0 && (0.0..WHOLE).contains(&value) {

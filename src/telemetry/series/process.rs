@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use crate::telemetry::by_label::ByLabel;
 use crate::telemetry::cells::{FloatGauge, Gauge, SharedCounter};
-use crate::telemetry::labels::{CodeClass, ReloadResult};
+use crate::telemetry::labels::{CodeClass, PushResult, ReloadResult};
 use crate::telemetry::seconds_since_epoch;
 use crate::telemetry::shards::WorkerId;
 use crate::telemetry::worker_threads::WorkerThreads;
@@ -22,6 +22,12 @@ pub struct ProcessSeries {
     pub live_viewers: Gauge,
     /// Viewers of the live feed that were cut off because they could not keep up.
     pub live_viewers_dropped: SharedCounter,
+    /// Pushes of metrics, by how they ended.
+    pub pushes: ByLabel<PushResult, SharedCounter>,
+    /// Groups of pushed metrics that are held.
+    pub push_groups: Gauge,
+    /// Groups of pushed metrics that nobody renewed in time.
+    pub push_groups_expired: SharedCounter,
     /// Lines written to the access log.
     pub access_log_lines: SharedCounter,
     /// Lines of the access log that were dropped because its writer could not keep up.

@@ -8,8 +8,9 @@ use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Serialize, Serializer};
 use serde_json::json;
 
-use super::super::upstreams::{BackendView, Now, TransitionView, UpstreamView};
+use super::super::upstreams::{BackendView, TransitionView, UpstreamView};
 use crate::control_plane::health::{Board, PastTransition};
+use crate::control_plane::now::Now;
 use crate::telemetry::{Column, History, Sample, Telemetry, Track, TrackName};
 use crate::upstream::Upstream;
 

@@ -1,7 +1,7 @@
 //! What the live feed promises to those who watch.
 
 use super::*;
-use crate::control_plane::admin::upstreams::Now;
+use crate::control_plane::now::Now;
 
 /// One who watches: reads the events of an answer without an end, as a browser would.
 struct Watcher {

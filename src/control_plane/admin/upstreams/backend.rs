@@ -5,9 +5,9 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::Now;
 use crate::control_plane::admin::drain::drained_by;
 use crate::control_plane::health::{LastLookup, LastResult};
+use crate::control_plane::now::Now;
 use crate::telemetry::{CheckResult, Label, StatusTotal, rfc3339};
 use crate::upstream::{Backend, Ejection, Fleet};
 
