@@ -1,10 +1,9 @@
 //! The admin server: what an operator and a Prometheus ask, on an address of its own.
 
 use std::collections::BTreeSet;
-use std::io::Write;
-use std::process::{Command, Stdio};
 
 use crate::harness::backend::Backend;
+use crate::harness::metrics::promtool;
 use crate::harness::setup::Setup;
 use crate::harness::wire::Wire;
 
@@ -18,17 +17,8 @@ fn metrics_are_served_as_prometheus_wants_them() {
     balancer.expect_metric("plimsoll_requests_total", &["code=\"200\""], 4.0);
     let page = balancer.ask_admin("/metrics");
     assert_eq!(page.head.field("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
-    let mut promtool = Command::new("promtool")
-        .args(["check", "metrics"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("promtool is installed (Debian's package prometheus); ./check does it");
-    promtool.stdin.take().expect("invariant: piped").write_all(&page.body).expect("promtool reads");
-    let verdict = promtool.wait_with_output().expect("promtool ends");
-    let said = String::from_utf8_lossy(&[verdict.stdout, verdict.stderr].concat()).into_owned();
-    assert!(verdict.status.success() && said.trim().is_empty(), "promtool check metrics: {said}");
+    let (verdict, said) = promtool(&page.body);
+    assert!(verdict && said.trim().is_empty(), "promtool check metrics: {said}");
 }
 
 #[test]

@@ -43,6 +43,7 @@ mod dashboards;
 mod drain;
 mod drain_backend;
 mod host_names;
+mod pushes;
 mod reload;
 mod reload_listeners;
 mod start;

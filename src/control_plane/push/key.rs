@@ -78,8 +78,7 @@ impl GroupKey {
             return Err(wrong("job name is required".to_owned()));
         }
         labels.insert("job".into(), text("job", job)?);
-        let names = labels.keys().map(|name| &**name).collect::<Vec<_>>().join(",").into();
-        Ok(Self { labels, names })
+        Ok(Self::of(labels))
     }
 
     /// Returns the value of a label.
@@ -91,6 +90,22 @@ impl GroupKey {
     /// Returns all labels, by name.
     pub fn labels(&self) -> impl Iterator<Item = (&str, &str)> {
         self.labels.iter().map(|(name, value)| (&**name, &**value))
+    }
+
+    /// Returns the other key that looks the same where there always is an instance: with an empty one, or without one.
+    pub(super) fn twin(&self) -> Option<Self> {
+        let mut labels = self.labels.clone();
+        match self.get("instance") {
+            Some("") => labels.remove("instance"),
+            None => labels.insert("instance".into(), "".into()),
+            Some(_) => return None,
+        };
+        Some(Self::of(labels))
+    }
+
+    fn of(labels: BTreeMap<Box<str>, Box<str>>) -> Self {
+        let names = labels.keys().map(|name| &**name).collect::<Vec<_>>().join(",").into();
+        Self { labels, names }
     }
 
     /// Returns the names of its labels. Groups whose labels have the same names differ in a value, and so do all of their series.

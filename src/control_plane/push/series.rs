@@ -116,20 +116,20 @@ impl Pushed {
 
     /// Writes the lines of a histogram or summary. Returns where its labels stand.
     fn distribution(&mut self, labels: &str, parts: &[(f64, f64)], sum: f64, count: f64) -> usize {
-        let at = self.line("_sum", labels, None, sum);
-        self.line("_count", labels, None, count);
         let is_histogram = self.kind == Kind::Histogram;
         let suffix = if is_histogram { "_bucket" } else { "" };
         for (own, value) in parts {
             // Labels come again with each line, so that a body within its limit may grow beyond all.
             if self.is_too_large() {
-                return at;
+                break;
             }
             self.line(suffix, labels, Some(*own), if is_histogram { whole(*value) } else { *value });
         }
         if is_histogram && !parts.iter().any(|(bound, _)| *bound == f64::INFINITY) {
             self.line(suffix, labels, Some(f64::INFINITY), count);
         }
+        let at = self.line("_sum", labels, None, sum);
+        self.line("_count", labels, None, count);
         at
     }
 

@@ -154,7 +154,8 @@ impl Store {
 
     /// Notes that a push to a group was refused as inconsistent.
     pub(super) fn note_failure(&mut self, key: &Arc<GroupKey>, words: &str, now: Now) {
-        if self.groups.contains_key(key) || self.groups.len() < self.groups_max {
+        let is_new = !self.groups.contains_key(key);
+        if !is_new || (self.groups.len() < self.groups_max && !self.has_twin_of(key)) {
             let words = words.chars().take(WORDS).collect::<String>().into_boxed_str();
             self.group(key, now).failed = Some((now, words));
         }
@@ -235,6 +236,12 @@ impl Store {
             push_number(page, of(group).map_or(0.0, |at| seconds_since_epoch(at.time)));
             page.push('\n');
         }
+    }
+
+    /// Tells whether a group is there whose series would look like those of this one. The Pushgateway takes it, and fails at
+    /// every scrape from then on.
+    fn has_twin_of(&self, key: &GroupKey) -> bool {
+        key.twin().is_some_and(|twin| self.groups.contains_key(&twin))
     }
 
     /// Finds a group, or makes it.

@@ -228,6 +228,19 @@ fn a_series_belongs_to_one_group() {
 }
 
 #[test]
+fn a_group_without_an_instance_and_one_with_an_empty_one_would_look_the_same() {
+    for (one, other) in [("job/j", "job/j/instance/"), ("job/j/instance/", "job/j")] {
+        let receiver = Receiver::new();
+        receiver.put(one, "a 1\n").expect("it fits");
+        receiver.put(other, "b 1\n").expect_err("it looks the same");
+        receiver.put(other, "b 1 5\n").expect_err("it has a timestamp besides");
+        assert_eq!(receiver.times().lines().count(), 2, "nothing comes twice");
+        receiver.pushes.delete(&key(one), receiver.now());
+        receiver.put(other, "b 1\n").expect("the other is gone");
+    }
+}
+
+#[test]
 fn the_balancers_own_metrics_are_not_for_others() {
     let receiver = Receiver::new();
     let own = " is a metric of plimsoll itself; push it under another name";

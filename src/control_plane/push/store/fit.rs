@@ -33,6 +33,10 @@ impl<'a> Incoming<'a> {
 impl Store {
     /// Checks that metrics fit to each other, to those of other groups, and to those of this program.
     pub(super) fn check(&self, incoming: &Incoming<'_>) -> Result<(), Refusal> {
+        if self.has_twin_of(incoming.key) {
+            let what = format!("the group {} differs from another by an empty instance alone", incoming.key);
+            return Err(Refusal::inconsistent(what));
+        }
         for family in incoming.families {
             let (name, kind) = (&*family.name, family.kind);
             if is_own(name, kind) {
