@@ -30,6 +30,7 @@ Examples:
   backend-agent --process 4711                    # one process with its descendants
   backend-agent --push http://pushgateway:9091 --instance backend-1
   backend-agent --push http://pushgateway:9091 -- my-server --port 8000
+  backend-agent --agent-check 0.0.0.0:9777 --drain-for 3s -- my-server --port 8000
   backend-agent --probe http://127.0.0.1:8000/    # exits with 0 if that answers well, with 1 if not
   backend-agent --process 4711 --listen 127.0.0.1:0 --exit-with-parent --interval 500ms")]
 pub struct Args {
@@ -71,6 +72,19 @@ pub struct Args {
     /// The label instance of what is pushed, which plimsoll takes for the name of a backend [default: the host's name]
     #[arg(long, requires = "push", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     instance: Option<String>,
+
+    /// Answer HAProxy's agent checks, which plimsoll asks too, on this address
+    ///
+    /// The answer is one line, such as `up 85%`: the percentage of its weight that the backend wants, all of it up to 70 %
+    /// of its CPU and from there in a straight line down to 20 % at full CPU, smoothed over some 5 s. `drain` once the
+    /// agent was asked to end and COMMAND still runs; `down` when the process that is measured is gone.
+    #[arg(long, value_name = "ADDRESS")]
+    agent_check: Option<SocketAddr>,
+
+    /// Answer agent checks with `drain` for this long before SIGTERM or SIGINT is passed on to COMMAND, so that it gets no
+    /// new work any more when it ends; a second signal is passed on at once
+    #[arg(long, default_value = "0s", value_name = "DURATION", value_parser = duration::parse, requires = "agent_check")]
+    drain_for: Duration,
 
     /// Ask this URL once and do nothing else: exits with 0 if it answers with a status from 200 to 399, else with 1
     #[arg(long, value_name = "URL", exclusive = true)]
@@ -143,12 +157,17 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         return probe(url).await.map(|()| ExitCode::SUCCESS);
     }
     args.lifeline.tie()?;
-    let listener = TcpListener::bind(args.listen)
-        .await
-        .with_context(|| format!("cannot listen on {}; choose another --listen", args.listen))?;
-    let address = listener.local_addr().context("cannot tell the address that was bound")?;
+    let (listener, address) = bind(args.listen, "--listen").await?;
+    let checks = match args.agent_check {
+        Some(asked) => Some(bind(asked, "--agent-check").await?),
+        None => None,
+    };
+    let checks = checks.map(|(listener, address)| {
+        tracing::info!(%address, "answering agent checks");
+        listener
+    });
     let settings = args.settings();
-    let agent = |target| Agent { target, interval: settings.interval, listener, push: args.push() };
+    let agent = |target| Agent { target, interval: settings.interval, listener, checks, push: args.push() };
     let (asking, ending) = ending::pair();
     let Some((program, arguments)) = args.command.split_first() else {
         let asked = child::asked_to_end().context("cannot catch SIGTERM and SIGINT")?;
@@ -174,7 +193,16 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         Some(target) => target,
         None => Source::Process(program.pid()).find(&settings.root)?,
     };
-    Ok(live(agent(target), ending, program.run(signals, asking)).await)
+    Ok(live(agent(target), ending, program.run(signals, asking, args.drain_for)).await)
+}
+
+/// Binds an address that an option names; returns the address that it became, too.
+async fn bind(address: SocketAddr, option: &str) -> anyhow::Result<(TcpListener, SocketAddr)> {
+    let listener = TcpListener::bind(address)
+        .await
+        .with_context(|| format!("cannot listen on {address}; choose another {option}"))?;
+    let address = listener.local_addr().context("cannot tell the address that was bound")?;
+    Ok((listener, address))
 }
 
 #[cfg(test)]

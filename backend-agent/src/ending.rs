@@ -24,6 +24,12 @@ impl Asking {
 pub(crate) struct Ending(watch::Receiver<bool>);
 
 impl Ending {
+    /// Tells whether it was said.
+    pub(crate) fn is_asked(&self) -> bool {
+        // An error is a sender that was dropped.
+        *self.0.borrow() || self.0.has_changed().is_err()
+    }
+
     /// Returns once it was said, at once if it was said before. Cancel safe.
     pub(crate) async fn asked(&mut self) {
         // An error is a sender that was dropped.
@@ -41,6 +47,15 @@ mod tests {
         asking.ask();
         ending.asked().await;
         ending.clone().asked().await;
+        assert!(ending.is_asked());
+    }
+
+    #[test]
+    fn before_it_was_said_nobody_is_asked() {
+        let (asking, ending) = pair();
+        assert!(!ending.is_asked());
+        asking.ask();
+        assert!(ending.is_asked());
     }
 
     #[tokio::test]
@@ -48,5 +63,6 @@ mod tests {
         let (asking, mut ending) = pair();
         drop(asking);
         ending.asked().await;
+        assert!(ending.is_asked());
     }
 }

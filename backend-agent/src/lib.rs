@@ -3,7 +3,7 @@
 //! Reading order: [`Args`] (what is typed) → [`Settings`] and [`Source`] (what it means) → [`serve`] (the loop and the
 //! HTTP side) → `sampler` (reads a target again and again) → `reading` (what one look at a target yields) with the
 //! three targets `host`, `cgroup` and `process_tree` → `metrics` (what is exported) → `push` (to gateways, by
-//! `exchange`) → `program` (what runs beside the agent).
+//! `exchange`) and `agent_check` (to load balancers) → `program` (what runs beside the agent).
 //!
 //! **Percent of what?** `cpu_usage` goes from 0 to 100, where 100 means that the target used all that it can get: of a
 //! host, all CPUs of the machine; of a container, its quota, or all CPUs when it has none; of a process and its
@@ -14,6 +14,7 @@
 pub mod child;
 pub mod duration;
 
+mod agent_check;
 mod args;
 mod cgroup;
 mod disk;

@@ -4,13 +4,16 @@
 //! every process that nobody else waits for, and ends with the program and its status.
 
 use std::ffi::OsString;
+use std::future::pending;
 use std::io::{self, IsTerminal as _};
 use std::process::{Child, Command, ExitCode};
+use std::time::Duration;
 
 use rustix::process::{
     Pid, Signal, WaitOptions, WaitStatus, getpid, kill_process, set_child_subreaper, wait,
 };
 use tokio::signal::unix::{self, SignalKind, signal};
+use tokio::time::{Instant, sleep_until};
 
 use crate::ending::Asking;
 
@@ -73,8 +76,14 @@ impl Program {
     }
 
     /// Passes signals on until the program has ended, and returns what to exit with: its status, or 128 and the number
-    /// of the signal that killed it, as shells do. With SIGTERM and SIGINT all others are asked to end too.
-    pub(crate) async fn run(mut self, mut signals: Signals, asking: Asking) -> ExitCode {
+    /// of the signal that killed it, as shells do.
+    ///
+    /// With SIGTERM and SIGINT all others are asked to end at once, and the program after `drain_for`, which a second
+    /// one cuts short.
+    pub(crate) async fn run(mut self, mut signals: Signals, asking: Asking, drain_for: Duration) -> ExitCode {
+        // The signal to pass on later, and when.
+        let mut later: Option<(Signal, Instant)> = None;
+        let mut asked = false;
         loop {
             if let Some(status) = self.reap() {
                 let code = exit_code(status);
@@ -83,10 +92,21 @@ impl Program {
             }
             tokio::select! {
                 signal = signals.next() => {
-                    if matches!(signal, Signal::TERM | Signal::INT) {
+                    let ends = matches!(signal, Signal::TERM | Signal::INT);
+                    if ends {
                         asking.ask();
                     }
+                    if ends && !asked && drain_for > Duration::ZERO {
+                        later = Some((signal, Instant::now() + drain_for));
+                    } else {
+                        self.pass_on(signal);
+                        later = later.filter(|_| !ends);
+                    }
+                    asked |= ends;
+                }
+                signal = due(later) => {
                     self.pass_on(signal);
+                    later = None;
                 }
                 _ = self.children.recv() => {}
             }
@@ -126,6 +146,17 @@ impl Drop for Program {
             let _ = self.child.kill();
             let _ = self.child.wait();
         }
+    }
+}
+
+/// Returns a signal when it is due, never without one. Cancel safe.
+async fn due(later: Option<(Signal, Instant)>) -> Signal {
+    match later {
+        Some((signal, at)) => {
+            sleep_until(at).await;
+            signal
+        }
+        None => pending().await,
     }
 }
 

@@ -4,8 +4,10 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior};
 
+use crate::agent_check::{Outlook, Weight};
 use crate::metrics::{Growth, Metrics};
 use crate::reading::{Meter, ReadError, Reading, Target, Traffic};
 
@@ -14,16 +16,17 @@ const FIRST_INTERVAL: Duration = Duration::from_millis(100);
 /// The shortest interval; a ticker cannot have none.
 const MIN_INTERVAL: Duration = Duration::from_millis(10);
 
-/// Samples `target` every `interval`, for ever.
+/// Samples `target` every `interval`, for ever, and tells agent checks what to expect of it.
 ///
 /// Cancel safety: may be dropped at any time; the metrics keep the last sample.
 pub(crate) async fn sample(
     mut target: Box<dyn Target>,
     metrics: Arc<Metrics>,
+    outlook: watch::Sender<Outlook>,
     interval: Duration,
 ) -> Infallible {
     let interval = interval.max(MIN_INTERVAL);
-    let mut sampler = Sampler::new(metrics);
+    let mut sampler = Sampler::new(metrics, outlook);
     // On this thread, because a look is a few small reads, and a scrape can wait for those.
     sampler.take_in(Instant::now(), target.read());
     let mut ticks = tokio::time::interval_at(Instant::now() + FIRST_INTERVAL.min(interval), interval);
@@ -41,6 +44,8 @@ struct Sampler {
     meter: Meter,
     /// What the counters stand at.
     counted: Counted,
+    weight: Weight,
+    outlook: watch::Sender<Outlook>,
     /// Whether the last look yielded something; `None` before the first.
     up: Option<bool>,
 }
@@ -68,8 +73,9 @@ impl Counted {
 }
 
 impl Sampler {
-    fn new(metrics: Arc<Metrics>) -> Self {
-        Self { metrics, meter: Meter::default(), counted: Counted::default(), up: None }
+    fn new(metrics: Arc<Metrics>, outlook: watch::Sender<Outlook>) -> Self {
+        let (meter, counted, weight) = (Meter::default(), Counted::default(), Weight::default());
+        Self { metrics, meter, counted, weight, outlook, up: None }
     }
 
     fn take_in(&mut self, now: Instant, look: Result<Reading, ReadError>) {
@@ -78,14 +84,20 @@ impl Sampler {
             Ok(reading) => {
                 let usage = self.meter.usage(now, &reading);
                 self.metrics.show(&reading, &self.counted.growth(&reading), usage.as_ref());
+                let weight = usage.map(|usage| self.weight.follow(now, usage.percent));
+                self.outlook.send_replace(weight.map_or(Outlook::Unknown, Outlook::Weight));
                 if was_up == Some(false) {
                     tracing::info!("the target can be read again");
                 }
             }
             Err(error) => {
                 self.meter.clear();
+                self.weight.clear();
                 self.metrics.clear();
-                if !matches!(error, ReadError::Gone { .. }) {
+                if matches!(error, ReadError::Gone { .. }) {
+                    self.outlook.send_replace(Outlook::Gone);
+                } else {
+                    self.outlook.send_replace(Outlook::Unknown);
                     self.metrics.count_error();
                 }
                 if was_up != Some(false) {
@@ -111,6 +123,10 @@ mod tests {
         }
     }
 
+    fn sampler(metrics: &Arc<Metrics>) -> Sampler {
+        Sampler::new(Arc::clone(metrics), watch::Sender::new(Outlook::Unknown))
+    }
+
     fn value(metrics: &Metrics, name: &str) -> Option<f64> {
         let text = String::from_utf8(metrics.render()).unwrap();
         text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
@@ -119,7 +135,7 @@ mod tests {
     #[test]
     fn a_target_that_is_gone_leaves_no_last_value_behind() {
         let metrics = Arc::new(Metrics::new("process"));
-        let mut sampler = Sampler::new(Arc::clone(&metrics));
+        let mut sampler = sampler(&metrics);
         let start = Instant::now();
         let after = |seconds| start + Duration::from_secs(seconds);
         sampler.take_in(start, Ok(reading(5_000)));
@@ -141,9 +157,29 @@ mod tests {
     }
 
     #[test]
+    fn agent_checks_are_told_what_is_known_and_nothing_else() {
+        let metrics = Arc::new(Metrics::new("process"));
+        let mut sampler = sampler(&metrics);
+        let outlook = sampler.outlook.subscribe();
+        let start = Instant::now();
+        let after = |seconds| start + Duration::from_secs(seconds);
+        sampler.take_in(start, Ok(reading(1_000)));
+        assert_eq!(*outlook.borrow(), Outlook::Unknown, "one look is no percentage");
+        sampler.take_in(after(1), Ok(reading(3_000)));
+        assert_eq!(*outlook.borrow(), Outlook::Weight(20));
+        sampler.take_in(after(2), Err(ReadError::unclear(Path::new("/proc/stat"), "anything")));
+        assert_eq!(*outlook.borrow(), Outlook::Unknown);
+        sampler.take_in(after(3), Err(ReadError::Gone { pid: 1 }));
+        assert_eq!(*outlook.borrow(), Outlook::Gone);
+        sampler.take_in(after(4), Ok(reading(3_000)));
+        sampler.take_in(after(5), Ok(reading(3_000)));
+        assert_eq!(*outlook.borrow(), Outlook::Weight(100), "what was before is forgotten");
+    }
+
+    #[test]
     fn after_an_error_no_percentage_spans_the_gap() {
         let metrics = Arc::new(Metrics::new("host"));
-        let mut sampler = Sampler::new(Arc::clone(&metrics));
+        let mut sampler = sampler(&metrics);
         let start = Instant::now();
         let after = |seconds| start + Duration::from_secs(seconds);
         sampler.take_in(start, Ok(reading(1_000)));
@@ -159,7 +195,7 @@ mod tests {
     #[test]
     fn traffic_never_counts_down_and_is_not_shown_where_nobody_counts_it() {
         let metrics = Arc::new(Metrics::new("host"));
-        let mut sampler = Sampler::new(Arc::clone(&metrics));
+        let mut sampler = sampler(&metrics);
         let start = Instant::now();
         sampler.take_in(start, Ok(reading(1_000)));
         assert_eq!(value(&metrics, "agent_network_received_bytes_total"), None);
@@ -175,7 +211,7 @@ mod tests {
     #[test]
     fn a_core_that_is_taken_away_leaves_no_last_value_behind() {
         let metrics = Arc::new(Metrics::new("host"));
-        let mut sampler = Sampler::new(Arc::clone(&metrics));
+        let mut sampler = sampler(&metrics);
         let start = Instant::now();
         let with = |cores: &[(u32, u64)]| Reading {
             cores: cores.iter().map(|(core, ms)| (*core, Duration::from_millis(*ms))).collect(),
@@ -207,7 +243,8 @@ mod tests {
     async fn the_first_percentage_comes_before_a_full_interval() {
         let metrics = Arc::new(Metrics::new("host"));
         let target = Box::new(HalfBusy(Instant::now()));
-        let sampling = sample(target, Arc::clone(&metrics), Duration::from_secs(60));
+        let outlook = watch::Sender::new(Outlook::Unknown);
+        let sampling = sample(target, Arc::clone(&metrics), outlook, Duration::from_secs(60));
         let a_moment = FIRST_INTERVAL + Duration::from_millis(1);
         assert!(tokio::time::timeout(a_moment, sampling).await.is_err(), "sampling never ends");
         assert_eq!(value(&metrics, "cpu_usage"), Some(25.0));

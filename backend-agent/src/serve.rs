@@ -1,5 +1,6 @@
-//! Runs an agent: samples its target, answers `/metrics` and `/live`, pushes.
+//! Runs an agent: samples its target, answers `/metrics`, `/live` and agent checks, pushes.
 
+use std::future::pending;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +12,9 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 use prometheus::TEXT_FORMAT;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 
+use crate::agent_check::{self, Outlook};
 use crate::ending::{self, Ending};
 use crate::metrics::Metrics;
 use crate::push::{self, Push};
@@ -40,8 +43,8 @@ impl Settings {
     }
 }
 
-/// Finds what is to be measured, and returns the future that measures it and answers on `listener` until `shutdown` is
-/// ready.
+/// Finds what is to be measured, and returns the future that measures it and answers on `listener`, and agent checks on
+/// `checks`, until `shutdown` is ready.
 ///
 /// Cancel safety: dropping the future stops the sampling; answers under way may still be sent.
 ///
@@ -50,6 +53,7 @@ impl Settings {
 pub fn serve(
     settings: Settings,
     listener: TcpListener,
+    checks: Option<TcpListener>,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<impl Future<Output = ()>, SourceError> {
     let target = settings.source.find(&settings.root)?;
@@ -58,7 +62,7 @@ pub fn serve(
         shutdown.await;
         drop(asking);
     };
-    Ok(live(Agent { target, interval: settings.interval, listener, push: None }, ending, life))
+    Ok(live(Agent { target, interval: settings.interval, listener, checks, push: None }, ending, life))
 }
 
 /// An agent that is ready to begin.
@@ -67,6 +71,8 @@ pub(crate) struct Agent {
     /// The time between two samples.
     pub(crate) interval: Duration,
     pub(crate) listener: TcpListener,
+    /// Where agent checks are answered, if anywhere.
+    pub(crate) checks: Option<TcpListener>,
     pub(crate) push: Option<Push>,
 }
 
@@ -83,6 +89,16 @@ pub(crate) async fn live<T>(agent: Agent, ending: Ending, life: impl Future<Outp
         drop(over);
         outcome
     };
+    let (outlook, seen) = (watch::Sender::new(Outlook::Unknown), ending.clone());
+    let checks = {
+        let outlook = outlook.subscribe();
+        async {
+            match agent.checks {
+                Some(listener) => agent_check::answer(listener, outlook, seen).await,
+                None => pending().await,
+            }
+        }
+    };
     let push = async {
         if let Some(push) = agent.push {
             push::run(push, Arc::clone(&metrics), ending).await;
@@ -91,7 +107,8 @@ pub(crate) async fn live<T>(agent: Agent, ending: Ending, life: impl Future<Outp
     let all = async { tokio::join!(life, push, answer(agent.listener, Arc::clone(&metrics), lived)) };
     tokio::select! {
         (outcome, (), ()) = all => outcome,
-        never = sampler::sample(agent.target, Arc::clone(&metrics), agent.interval) => match never {},
+        never = sampler::sample(agent.target, Arc::clone(&metrics), outlook, agent.interval) => match never {},
+        never = checks => match never {},
     }
 }
 

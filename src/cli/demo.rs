@@ -79,7 +79,7 @@ pub(super) enum Process {
     /// A demo backend.
     Backend(demo_backend::Args),
     /// The agent of one backend.
-    Agent(backend_agent::Args),
+    Agent(Box<backend_agent::Args>),
     /// The balancer.
     Balancer {
         /// Whether it ends with the demo.
@@ -104,7 +104,7 @@ pub(super) fn run_process(process: Process) -> ExitCode {
             role(runtime().and_then(|runtime| runtime.block_on(demo_backend::run(args))))
         }
         Process::Agent(args) => {
-            conclude(runtime().and_then(|runtime| runtime.block_on(backend_agent::run(args))))
+            conclude(runtime().and_then(|runtime| runtime.block_on(backend_agent::run(*args))))
         }
         Process::Balancer { lifeline, run } => match lifeline.tie() {
             Ok(()) => run::run(&run),

@@ -38,6 +38,7 @@ mod retry;
 // What the operator does and sees.
 mod access_log;
 mod admin;
+mod agent;
 mod command_line;
 mod dashboards;
 mod drain;

@@ -1,6 +1,7 @@
 //! A gateway that does as it is told, and remembers what it was asked.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -104,7 +105,19 @@ async fn request(stream: &mut TcpStream) -> String {
     }
 }
 
-/// An address where nobody listens.
-pub(crate) async fn nobody() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
+/// An address where nobody listens, and nobody will by chance: its port is below those that the kernel gives to sockets
+/// that ask for any, and no other test of this process gets it.
+pub(crate) fn nobody() -> SocketAddr {
+    const FIRST: u16 = 28_000;
+    const PORTS: u16 = 4_000;
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    // Test processes that run at the same time begin in different places.
+    let begin = std::process::id().wrapping_mul(97) as u16;
+    loop {
+        let nth = begin.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % PORTS;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, FIRST + nth));
+        if std::net::TcpListener::bind(address).is_ok() {
+            return address;
+        }
+    }
 }

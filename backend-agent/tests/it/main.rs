@@ -7,6 +7,7 @@
 )]
 
 mod gateway;
+mod haproxy;
 mod probe;
 mod process;
 mod program;

@@ -22,7 +22,7 @@ async fn it_exits_with_0_for_an_answer_that_is_well_and_else_with_1_and_the_reas
         assert_eq!(said.contains(answer) && said.contains("word"), status == 1, "{said}");
         assert!(server.requests()[0].starts_with("GET /health?full HTTP/1.1\r\n"));
     }
-    let (code, said) = probed(&format!("http://{}", nobody().await)).await;
+    let (code, said) = probed(&format!("http://{}", nobody())).await;
     assert_eq!(code, Some(1));
     assert!(said.contains("refused"), "{said}");
     let (code, said) = probed("https://127.0.0.1/").await;

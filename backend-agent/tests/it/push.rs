@@ -71,7 +71,7 @@ async fn sigterm_deletes_the_group() {
 
 #[tokio::test]
 async fn a_gateway_that_comes_up_later_is_found_and_the_outage_is_told_with_its_length() {
-    let address = nobody().await;
+    let address = nobody();
     let url = format!("http://{address}");
     let agent = pushing(&url).await;
     until(agent.address, &pushes(&url, "refused"), |count| count >= Some(3.0)).await;

@@ -15,7 +15,7 @@ const PROGRAM: &str = "prometheus-pushgateway";
 
 /// Starts a Pushgateway on a free port. It is killed when the child is dropped.
 async fn pushgateway() -> (Child, SocketAddr) {
-    let address = nobody().await;
+    let address = nobody();
     let child = Command::new(PROGRAM)
         .arg(format!("--web.listen-address={address}"))
         .stdout(Stdio::null())

@@ -18,7 +18,7 @@ async fn agent(source: Source, root: &Path) -> SocketAddr {
     let address = listener.local_addr().unwrap();
     let settings =
         Settings { interval: Duration::from_millis(100), root: root.to_owned(), ..Settings::new(source) };
-    tokio::spawn(serve(settings, listener, std::future::pending()).unwrap());
+    tokio::spawn(serve(settings, listener, None, std::future::pending()).unwrap());
     address
 }
 
@@ -141,6 +141,6 @@ async fn a_container_that_cannot_be_found_is_an_error_that_says_what_to_do() {
     std::fs::write(root.path().join("proc/stat"), "cpu  1 1 1 1 1 1 1 1 0 0\ncpu0 1\n").unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let settings = Settings { root: root.path().to_owned(), ..Settings::new(Source::Container) };
-    let said = serve(settings, listener, std::future::pending()).err().unwrap().to_string();
+    let said = serve(settings, listener, None, std::future::pending()).err().unwrap().to_string();
     assert!(said.contains("--source host"), "{said}");
 }
