@@ -27,6 +27,10 @@ run CONFIG='plimsoll.yaml':
 demo *ARGS:
     cargo run --release -- demo {{ARGS}}
 
+# An outage in the compose stack, and a report of it in target/experiment
+experiment *ARGS:
+    cargo run --release -p loadtest --bin experiment -- {{ARGS}}
+
 # Accept changed generated files and snapshots; read the diff before you commit it
 bless:
     BLESS=1 INSTA_UPDATE=always cargo test --workspace --locked

@@ -173,6 +173,16 @@ impl Story {
         }
     }
 
+    /// Who went away, and whether the clients noticed.
+    pub fn headline(&self) -> String {
+        words::headline(self)
+    }
+
+    /// What happened, in a few sentences.
+    pub fn lead(&self) -> String {
+        words::lead(self)
+    }
+
     /// Everything that is marked on the graphs, in the order of time.
     pub fn marks(&self) -> Vec<Mark> {
         let mut marks: Vec<Mark> = self.outages.iter().flat_map(Outage::marks).collect();
