@@ -6,6 +6,8 @@
 mod alerts;
 mod dashboards;
 mod expression;
+mod incidents;
+mod programs;
 mod rules;
 mod series;
 mod yaml;
