@@ -4,10 +4,12 @@
 //! rules. Whatever else has expressions (a dashboard) is held against the same list.
 
 mod alerts;
+mod coverage;
 mod dashboards;
 mod expression;
 mod incidents;
 mod programs;
 mod rules;
+mod runbook;
 mod series;
 mod yaml;

@@ -47,6 +47,7 @@ mod host_names;
 mod pushes;
 mod reload;
 mod reload_listeners;
+mod runbook;
 mod start;
 mod waiting_times;
 mod why;

@@ -1,35 +1,23 @@
 //! Alerts: whoever is woken by one finds what it means, where to look and what to do.
 
-use std::collections::BTreeSet;
-
 use regex::Regex;
 
-use super::rules::{Makes, Rule, Rules};
+use super::dashboards::Board;
+use super::rules::Rules;
 use super::series::Series;
 use crate::tree;
 
 /// Where every alert is explained, under a heading that is its name.
 const RUNBOOK: &str = "monitoring/RUNBOOK.md";
 
-/// The dashboards' `uid`s: `plimsoll-` and the name of the file.
-const DASHBOARDS: [&str; 5] =
-    ["plimsoll-overview", "plimsoll-request-path", "plimsoll-backends", "plimsoll-slo", "plimsoll-balancer"];
-
 /// What each alert says, and nothing else.
 const ANNOTATIONS: [&str; 4] = ["dashboard", "description", "runbook_url", "summary"];
 
-fn alerts(rules: &Rules) -> impl Iterator<Item = (&str, &Rule, &BTreeSet<String>)> {
-    rules.all.iter().filter_map(|(rule, reading)| match &rule.makes {
-        Makes::Alert(name) => Some((name.as_str(), rule, &reading.labels)),
-        Makes::Record(_) => None,
-    })
-}
-
 #[test]
 fn every_alert_says_how_urgent_it_is_and_where_to_look() {
-    let rules = Rules::load();
+    let (rules, boards) = (Rules::load(), Board::all());
     let mut found = Vec::new();
-    for (name, rule, _) in alerts(&rules) {
+    for (name, rule, _) in rules.alerts() {
         let mut broken = |what: String| found.push(rule.violation(format!("{name}: {what}")));
         let severity = rule.labels.get("severity").map(String::as_str);
         if !matches!(severity, Some("page" | "ticket")) {
@@ -39,7 +27,7 @@ fn every_alert_says_how_urgent_it_is_and_where_to_look() {
             broken(format!("its annotations are {:?}, not {ANNOTATIONS:?}", rule.annotations.keys()));
         }
         let annotation = |key| rule.annotations.get(key).map_or("", String::as_str);
-        if !DASHBOARDS.contains(&annotation("dashboard")) {
+        if !boards.iter().any(|board| board.json["uid"] == annotation("dashboard")) {
             broken(format!("there is no dashboard `{}`", annotation("dashboard")));
         }
         if annotation("runbook_url") != format!("{RUNBOOK}#{}", name.to_lowercase()) {
@@ -60,11 +48,11 @@ fn annotations_speak_of_labels_that_the_expression_has() {
     let label = Regex::new(r"\$labels\.([A-Za-z_]+)").expect("invariant: a constant pattern");
     let rules = Rules::load();
     let mut found = Vec::new();
-    for (name, rule, labels) in alerts(&rules) {
+    for (name, rule, reading) in rules.alerts() {
         let texts: String = rule.annotations.values().map(String::as_str).collect();
         for captures in label.captures_iter(&texts) {
             // What stands under `labels` of the rule is not in `$labels`, and would be empty.
-            if !labels.contains(&captures[1]) {
+            if !reading.labels.contains(&captures[1]) {
                 found.push(
                     rule.violation(format!("the expression of {name} has no label `{}`", &captures[1])),
                 );

@@ -7,7 +7,7 @@ mod board;
 mod looks;
 mod provisioning;
 
-use board::Board;
+pub(super) use board::Board;
 
 use std::collections::BTreeSet;
 

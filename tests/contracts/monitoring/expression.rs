@@ -1,6 +1,7 @@
 //! PromQL: what an expression selects, what is wrong with it, and which labels its result has.
 
 use std::collections::BTreeSet;
+use std::sync::LazyLock;
 
 use promql_parser::label::{MatchOp, Matcher};
 use promql_parser::parser::{
@@ -26,10 +27,11 @@ pub(crate) struct Reading {
 /// Reads an expression. Variables of Grafana may stand in it: those for a time (`$__rate_interval`) anywhere, others as
 /// the value of a label.
 pub(crate) fn read(text: &str, series: &Series) -> Reading {
-    let times =
-        Regex::new(r"\$\{?__(?:rate_interval|interval|range)\}?").expect("invariant: a constant pattern");
+    static TIMES: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(r"\$\{?__(?:rate_interval|interval|range)\}?").expect("invariant: a constant pattern")
+    });
     let mut reader = Reader { series, reading: Reading::default() };
-    match parse(&times.replace_all(text, "1m")) {
+    match parse(&TIMES.replace_all(text, "1m")) {
         Ok(tree) => reader.reading.labels = reader.labels(&tree),
         Err(error) => reader.complain(format!("is no PromQL: {error}")),
     }

@@ -2,7 +2,7 @@
 //!
 //! That what they assert is true is said by `promtool`; here is seen that none is missing.
 
-use super::rules::{Makes, Rule, Rules};
+use super::rules::{Rule, Rules};
 use super::yaml::{self, Node};
 use crate::tree::{self, File, Violation};
 
@@ -40,8 +40,7 @@ fn assertions(file: &File) -> Vec<Assertion> {
 fn every_alert_is_tested_silent_first_then_complete() {
     let files: Vec<_> = tests().iter().map(assertions).collect();
     let rules = Rules::load();
-    let untested = rules.all.iter().filter_map(|(rule, _)| {
-        let Makes::Alert(name) = &rule.makes else { return None };
+    let untested = rules.alerts().filter_map(|(name, rule, _)| {
         let tested = files.iter().any(|asserted| is_tested(rule, name, asserted));
         (!tested)
             .then(|| rule.violation(format!("{name} {:?} has no test: silence, then the alert", rule.labels)))
@@ -71,7 +70,7 @@ fn tests_assert_something_about_alerts_that_exist() {
         }
         for Assertion { alert, .. } in &asserted {
             // promtool is content with silence of what does not exist.
-            if !rules.all.iter().any(|(rule, _)| rule.makes == Makes::Alert(alert.clone())) {
+            if !rules.alerts().any(|(name, ..)| name == alert) {
                 broken(format!("there is no alert {alert}"));
             }
         }

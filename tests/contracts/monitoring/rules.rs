@@ -1,6 +1,7 @@
 //! The rules of Prometheus: what they ask for exists, and Prometheus is told of them all.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use super::expression::{self, Reading};
 use super::series::Series;
@@ -45,8 +46,14 @@ pub(crate) struct Rules {
 }
 
 impl Rules {
+    /// The rules of the repository, read once.
+    pub(crate) fn load() -> &'static Self {
+        static RULES: LazyLock<Rules> = LazyLock::new(Rules::read);
+        &RULES
+    }
+
     /// Reads the files, in the order in which Prometheus has them: a rule may use what one before it made.
-    pub(crate) fn load() -> Self {
+    fn read() -> Self {
         let mut series = Series::scraped();
         let mut all = Vec::new();
         for rule in files().iter().flat_map(in_file) {
@@ -64,6 +71,14 @@ impl Rules {
         }
         assert!(all.len() > 20, "the walk finds the rules");
         Self { all, series }
+    }
+
+    /// The alerts among them, with their names.
+    pub(crate) fn alerts(&self) -> impl Iterator<Item = (&str, &Rule, &Reading)> {
+        self.all.iter().filter_map(|(rule, reading)| match &rule.makes {
+            Makes::Alert(name) => Some((name.as_str(), rule, reading)),
+            Makes::Record(_) => None,
+        })
     }
 }
 

@@ -9,18 +9,9 @@ use regex::Regex;
 use super::yaml::{self, Node};
 use crate::tree;
 
-/// What is exported, but not by the balancer: by the agent beside each backend, by the Pushgateway, and by Prometheus and
-/// Alertmanager themselves. Only what a rule, a dashboard or the runbook asks for has to stand here.
+/// What is exported by the Pushgateway, and by Prometheus and Alertmanager themselves. Only what a rule, a dashboard or the
+/// runbook asks for has to stand here.
 const FOREIGN: &[(&str, &[&str])] = &[
-    // backend-agent, scraped and pushed
-    ("cpu_usage", &[]),
-    ("agent_cpu_capacity_cores", &[]),
-    ("agent_cpu_seconds_total", &[]),
-    ("agent_info", &["source", "version"]),
-    ("agent_memory_bytes", &[]),
-    ("agent_sample_errors_total", &[]),
-    ("agent_sample_timestamp_seconds", &[]),
-    ("agent_target_up", &[]),
     // Pushgateway, for each group
     ("push_failure_time_seconds", &[]),
     ("push_time_seconds", &[]),
@@ -65,6 +56,10 @@ impl Series {
         assert!(values.is_empty(), "METRICS.md lists values of labels of unknown metrics: {values:?}");
         for (name, labels) in FOREIGN {
             series.scrape(name, Kind::Gauge, labels, BTreeMap::new(), &jobs);
+        }
+        for (name, labels) in of_agents() {
+            let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
+            series.scrape(&name, Kind::Gauge, &labels, BTreeMap::new(), &jobs);
         }
         series
     }
@@ -120,6 +115,19 @@ fn jobs() -> BTreeSet<String> {
     assert!(jobs.contains("plimsoll"), "prometheus.yml scrapes the balancer");
     jobs.insert(PUSH_JOB.to_owned());
     jobs
+}
+
+/// What agents export, with the labels, as the page about it lists them; a test of theirs holds it against the exposition.
+fn of_agents() -> Vec<(String, Vec<String>)> {
+    let row = Regex::new(r"^\| `([a-z0-9_]+)` \| \w+ \| ([^|]*) \|").expect("invariant: a constant pattern");
+    let page = tree::read("backend-agent/METRICS.md").text;
+    let rows = page.lines().filter_map(|line| row.captures(line));
+    let labels = |list: &str| {
+        list.split([',', ' ', '`']).filter(|label| !label.is_empty()).map(str::to_owned).collect()
+    };
+    let found: Vec<_> = rows.map(|row| (row[1].to_owned(), labels(&row[2]))).collect();
+    assert!(found.iter().any(|(name, _)| name == "cpu_usage"), "the page about the agent's metrics is read");
+    found
 }
 
 /// The fixed values of labels, by metric and label, as METRICS.md lists them.
