@@ -6,6 +6,7 @@
 pub(crate) mod backend;
 pub(crate) mod balancer;
 pub(crate) mod metrics;
+pub(crate) mod place;
 pub(crate) mod program;
 pub(crate) mod prometheus;
 pub(crate) mod setup;

@@ -44,6 +44,7 @@ mod dashboards;
 mod drain;
 mod drain_backend;
 mod host_names;
+mod monitoring_stack;
 mod pushes;
 mod reload;
 mod reload_listeners;

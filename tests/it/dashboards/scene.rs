@@ -10,16 +10,13 @@ use tempfile::TempDir;
 use tokio::time::Instant;
 
 use crate::harness::balancer::Balancer;
-use crate::harness::program::Program;
-use crate::harness::prometheus::{Prometheus, Pushgateway};
+use crate::harness::pause;
+use crate::harness::place::Place;
+use crate::harness::prometheus::{Pace, Prometheus, Pushgateway};
 use crate::harness::setup::Setup;
 use crate::harness::wire::Wire;
-use crate::harness::{free_address, pause};
 
 const NAMES: [&str; 3] = ["backend-1", "backend-2", "backend-3"];
-
-/// How long Prometheus may take to see what happened, on a machine that is busy with other tests.
-const LONG: Duration = Duration::from_secs(60);
 
 /// Everything that runs, and what Prometheus saw of it.
 pub(super) struct Scene {
@@ -38,84 +35,36 @@ impl Scene {
         let folder = TempDir::new().expect("a folder can be made");
         let since = Instant::now();
         let pushgateway = Pushgateway::start(&folder);
-        let mut places: Vec<_> =
-            NAMES.iter().map(|name| Place::fill(name, &folder, pushgateway.address)).collect();
+        let mut places: Vec<_> = NAMES
+            .iter()
+            .map(|name| Place::fill(name, &folder, &[pushgateway.address], Pace::EverySecond))
+            .collect();
         let setup = Setup::at(places.iter().map(|place| place.backend))
             .upstream("health: { http: /api/status }")
             .upstream("limits: { in_flight: 100 }");
         let balancer = setup.start();
         let mut targets = vec![("plimsoll", balancer.admin)];
         targets.extend(places.iter().map(|place| (place.name, place.agent)));
-        let prometheus = Prometheus::start(&folder, pushgateway, &targets);
+        let prometheus = Prometheus::start(&folder, pushgateway, &targets, Pace::EverySecond);
         let traffic = Traffic::start(balancer.address);
 
         // From here on a counter that has not moved yet is seen to move.
-        expect(&prometheus, "up == 1", 7);
-        expect(&prometheus, "rate(plimsoll_attempts_total{outcome=\"ok\"}[8s]) > 0", 3);
-        expect(&prometheus, "instance:cpu_usage:fresh", 3);
-        places[0].processes = None;
-        expect(&prometheus, "plimsoll_backend_state == 0", 1);
+        prometheus.expect("up == 1", 7);
+        prometheus.expect("rate(plimsoll_attempts_total{outcome=\"ok\"}[8s]) > 0", 3);
+        prometheus.expect("instance:cpu_usage:fresh", 3);
+        places[0].kill();
+        prometheus.expect("plimsoll_backend_state == 0", 1);
         places[0].start(&folder);
-        expect(&prometheus, "plimsoll_backend_state == 1", 3);
+        prometheus.expect("plimsoll_backend_state == 1", 3);
         balancer.reload(&setup.yaml());
-        expect(&prometheus, "plimsoll_config_generation > 1", 1);
-        expect(&prometheus, "upstream:plimsoll_error_budget:remaining_ratio", 1);
+        prometheus.expect("plimsoll_config_generation > 1", 1);
+        prometheus.expect("upstream:plimsoll_error_budget:remaining_ratio", 1);
         Self { prometheus, since, _traffic: traffic, _balancer: balancer, _places: places, _folder: folder }
     }
 
     /// How long ago it began.
     pub(super) fn seconds(&self) -> u64 {
         self.since.elapsed().as_secs() + 1
-    }
-}
-
-/// Waits until an expression has so many series.
-#[track_caller]
-fn expect(prometheus: &Prometheus, expr: &str, series: usize) {
-    let deadline = Instant::now() + LONG;
-    loop {
-        let found = prometheus.query(expr).expect("the expression is right");
-        if found.len() >= series {
-            return;
-        }
-        assert!(Instant::now() < deadline, "not {series} series of {expr} within {LONG:?}: {found:?}");
-        pause(Duration::from_millis(100));
-    }
-}
-
-/// A place for a backend: its addresses, and while it is there its process and the agent beside it.
-struct Place {
-    name: &'static str,
-    backend: SocketAddr,
-    agent: SocketAddr,
-    gateway: SocketAddr,
-    processes: Option<[Program; 2]>,
-}
-
-impl Place {
-    #[track_caller]
-    fn fill(name: &'static str, folder: &TempDir, gateway: SocketAddr) -> Self {
-        let mut place =
-            Self { name, backend: free_address(), agent: free_address(), gateway, processes: None };
-        place.start(folder);
-        place
-    }
-
-    #[track_caller]
-    fn start(&mut self, folder: &TempDir) {
-        let [listen, agent_listen] = [self.backend, self.agent].map(|address| format!("--listen={address}"));
-        let name = format!("--name={}", self.name);
-        let mut backend = Program::own(folder.path(), ["demo-process", "backend", &name, &listen]);
-        backend.expect_ready(self.backend, "/");
-        let [process, push, instance] = [
-            format!("--process={}", backend.pid()),
-            format!("--push=http://{}", self.gateway),
-            format!("--instance={}", self.name),
-        ];
-        let beside = ["--interval=200ms", "--push-interval=500ms", &agent_listen, &process, &push, &instance];
-        let mut agent = Program::own(folder.path(), ["demo-process", "agent"].iter().chain(&beside));
-        agent.expect_ready(self.agent, "/metrics");
-        self.processes = Some([backend, agent]);
     }
 }
 
