@@ -103,6 +103,8 @@ label! {
         OnlySuspects = "only_suspects",
         /// Every backend was tried already, and it is the balancer's choice for another try.
         OnlyTried = "only_tried",
+        /// No backend that is available has a share of the work, and it is the balancer's choice among them.
+        NoShare = "no_share",
         /// No backend is available, and all are tried.
         FailOpen = "fail_open",
     }

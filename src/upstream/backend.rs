@@ -77,7 +77,8 @@ impl Backend {
         }
     }
 
-    /// Returns the configured share of the work, relative to the other backends; 0 takes no new work.
+    /// Returns the configured share of the work, relative to the other backends; 0 gets none while
+    /// another one can take it.
     #[must_use]
     pub fn weight(&self) -> u32 {
         self.weight.load(Relaxed)

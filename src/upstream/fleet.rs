@@ -24,8 +24,8 @@ pub enum WhenNoneAvailable {
 pub struct Standing {
     /// Whether it may get work.
     pub available: bool,
-    /// Its share of new work: the configured weight, or less of it while it ramps up. 0 gets none, except from clients
-    /// that stick to it.
+    /// Its share of new work: the configured weight, or less of it while it ramps up. 0 gets none while another one has
+    /// more, except from clients that stick to it.
     pub effective_weight: f64,
     /// Whether it is on its way back, so that its share is not to be exceeded.
     pub ramping: bool,
@@ -34,6 +34,10 @@ pub struct Standing {
 }
 
 /// Which backends may be picked.
+///
+/// Those that are available and have a share of the work. Where nobody available has one (a weight of 0, an agent that says
+/// 0 %, the first instant of a slow start from 0 %), they get the work all the same, by their configured weights, or evenly
+/// where those are 0: no share is a wish to be spared while others can do it. Who is to get nothing at all is drained.
 #[derive(Debug)]
 pub struct Fleet {
     /// The backends that get new work, by position in the upstream.
@@ -42,8 +46,12 @@ pub struct Fleet {
     pub(super) plan: Plan,
     /// For each backend of the upstream, whether it accepts work at all.
     accepts: Box<[bool]>,
-    shares: Box<[f64]>,
+    /// What each counts for; above 0 for members.
+    weights: Box<[f64]>,
+    /// The sum of the weights.
+    total: f64,
     fail_open: bool,
+    without_share: bool,
 }
 
 impl Fleet {
@@ -55,28 +63,36 @@ impl Fleet {
         when_none_available: WhenNoneAvailable,
         standing: impl Fn(&Backend) -> Standing,
     ) -> Self {
-        let mut standings: Vec<Standing> = backends.iter().map(|backend| standing(backend)).collect();
+        let standings: Vec<Standing> = backends.iter().map(|backend| standing(backend)).collect();
         let none = !standings.iter().any(|standing| standing.available);
         let tries_all = none && when_none_available == WhenNoneAvailable::TryAll;
-        let fail_open = tries_all && standings.iter().any(|standing| standing.last_resort);
-        if fail_open {
-            for (standing, backend) in standings.iter_mut().zip(backends) {
-                standing.available = standing.last_resort;
-                standing.effective_weight = f64::from(backend.weight());
-            }
-        }
-        let weight = |n: usize| if standings[n].available { standings[n].effective_weight } else { 0.0 };
+        let accepts = |standing: &Standing| if tries_all { standing.last_resort } else { standing.available };
+        let accepts: Box<[bool]> = standings.iter().map(accepts).collect();
+        let accepting = |weight: &dyn Fn(usize) -> f64| -> Box<[f64]> {
+            accepts.iter().enumerate().map(|(n, accepts)| if *accepts { weight(n) } else { 0.0 }).collect()
+        };
+        let configured = accepting(&|n| f64::from(backends[n].weight()));
+        let intended =
+            if tries_all { configured.clone() } else { accepting(&|n| standings[n].effective_weight) };
+        let is_share = |weight: &f64| *weight > 0.0;
+        let without_share = !intended.iter().any(is_share) && accepts.contains(&true);
+        let weights = match without_share {
+            false => intended,
+            true if configured.iter().any(is_share) => configured,
+            true => accepting(&|_| 1.0),
+        };
         let members: Box<[u32]> =
-            (0..backends.len()).filter(|&n| weight(n) > 0.0).map(|n| n as u32).collect();
-        let share = |n: usize| Share::new(&backends[n].name, weight(n)).ramping(standings[n].ramping);
+            (0..backends.len()).filter(|&n| weights[n] > 0.0).map(|n| n as u32).collect();
+        let share = |n: usize| Share::new(&backends[n].name, weights[n]).ramping(standings[n].ramping);
         let shares: Vec<Share> = members.iter().map(|&n| share(n as usize)).collect();
-        let total: f64 = members.iter().map(|&n| weight(n as usize)).sum();
         Self {
             plan: balancer.plan(&shares),
             members,
-            accepts: standings.iter().map(|standing| standing.available).collect(),
-            shares: (0..backends.len()).map(|n| if total > 0.0 { weight(n) / total } else { 0.0 }).collect(),
-            fail_open,
+            fail_open: tries_all && accepts.contains(&true),
+            accepts,
+            total: weights.iter().sum(),
+            weights,
+            without_share,
         }
     }
 
@@ -84,6 +100,12 @@ impl Fleet {
     #[must_use]
     pub fn is_fail_open(&self) -> bool {
         self.fail_open
+    }
+
+    /// Tells whether those that accept work have no share of it, and get it because nobody else would.
+    #[must_use]
+    pub fn is_without_share(&self) -> bool {
+        self.without_share
     }
 
     /// Returns how many backends get new work.
@@ -104,9 +126,15 @@ impl Fleet {
         self.accepts[backend]
     }
 
+    /// Returns what the backend at this position counts for in relation to the others, 0 when it gets no new work.
+    #[must_use]
+    pub fn weight(&self, backend: usize) -> f64 {
+        self.weights[backend]
+    }
+
     /// Returns the intended share of new work of the backend at this position, 0 to 1.
     #[must_use]
     pub fn share(&self, backend: usize) -> f64 {
-        self.shares[backend]
+        if self.total > 0.0 { self.weights[backend] / self.total } else { 0.0 }
     }
 }

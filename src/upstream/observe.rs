@@ -89,7 +89,7 @@ impl Upstream {
     }
 
     /// Sets the part of its weight that the agent beside a backend asks for, in percent; above 100 counts as 100. No change
-    /// of state: a backend at 0 gets no new work, and is not drained.
+    /// of state: a backend at 0 gets no new work while another one has a share, and is not drained.
     pub fn set_agent_percent(&self, backend: &Backend, percent: u8, now: Instant) {
         backend.lock_availability().set_agent_percent(percent);
         self.publish(now);
@@ -180,8 +180,7 @@ impl Upstream {
         let standing = |backend: &Backend| standing(backend, now);
         let fleet = Fleet::new(&self.backends, &self.balancer, self.when_none_available, standing);
         for (at, backend) in self.backends.iter().enumerate() {
-            let weight = if fleet.accepts(at) { standing(backend).effective_weight } else { 0.0 };
-            backend.series.effective_weight.set(weight);
+            backend.series.effective_weight.set(fleet.weight(at));
             backend.series.intended_share.set(fleet.share(at));
         }
         let available = if fleet.is_fail_open() { 0 } else { fleet.len() };

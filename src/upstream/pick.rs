@@ -33,7 +33,7 @@ pub struct Pick<'a> {
 /// Why no backend was picked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NoPick {
-    /// None is available, and the configuration refuses; or none has a weight.
+    /// None is available, and the configuration refuses; or an operator drains all, or none has an address.
     NoneAvailable,
     /// Every one that is available has as many exchanges in flight as it takes.
     Full,
@@ -120,10 +120,15 @@ impl Upstream {
         let picked = picked.ok_or(if fleet.is_empty() { NoPick::NoneAvailable } else { NoPick::Full });
         self.count_none_available(&fleet, picked == Err(NoPick::NoneAvailable), tried);
         let (index, reason) = picked?;
+        let reason = match reason {
+            _ if fleet.is_fail_open() => PickReason::FailOpen,
+            _ if fleet.is_without_share() => PickReason::NoShare,
+            reason => reason,
+        };
         Ok(Pick {
             backend: &self.backends[index],
             index,
-            reason: if fleet.is_fail_open() { PickReason::FailOpen } else { reason },
+            reason,
             set_cookie: self.moves_to(index, &fleet, request),
         })
     }

@@ -81,7 +81,8 @@ pub struct BackendSettings {
     pub address: Option<SocketAddr>,
     /// Whether it is found by a host name, so that its address may change by itself.
     pub looked_up: bool,
-    /// Its share of the work relative to the others. 0 takes no new work, except by a sticky cookie.
+    /// Its share of the work relative to the others. 0 gets none while another one can take it, except by a
+    /// sticky cookie.
     pub weight: u32,
 }
 

@@ -115,3 +115,16 @@ fn equal_keys_go_to_the_same_backend() {
         }
     }
 }
+
+#[test]
+fn one_without_a_weight_answers_when_no_other_one_is_available() {
+    let spared = Backend::saying("spared");
+    let gone = Backend::nobody();
+    let yaml = Setup::at([gone, spared.address]).upstream("health: { tcp: true, interval: 100ms }").yaml();
+    let weightless = format!("{{ address: \"{}\", weight: 0 }}", spared.address);
+    let balancer = Balancer::start(&yaml.replace(&spared.address.to_string(), &weightless));
+    balancer.expect_metric("plimsoll_backend_up", &["backend=\"backend-1\""], 0.0);
+    assert_eq!(balancer.get("/").text(), "spared");
+    balancer.expect_metric("plimsoll_backend_intended_share", &["backend=\"backend-2\""], 1.0);
+    balancer.expect_metric("plimsoll_none_available_total", &[], 0.0);
+}

@@ -56,6 +56,8 @@ fn report(upstream: &Upstream, board: &Board, now: Now) -> String {
     }
     if upstream.fleet().is_fail_open() {
         text.push_str("    nobody is available: all are tried\n");
+    } else if upstream.fleet().is_without_share() {
+        text.push_str("    nobody has a share of the work: those that are available get it all the same\n");
     }
     text
 }

@@ -343,6 +343,20 @@ async fn the_report_says_when_all_are_tried_because_nobody_is_available() {
 }
 
 #[tokio::test]
+async fn the_report_says_when_those_who_are_available_have_no_share() {
+    let admin = Admin::start().await;
+    for backend in &admin.upstream.backends {
+        admin.upstream.set_agent_percent(backend, 0, Instant::now());
+    }
+    let report = upstreams_report(&admin).await;
+    assert!(report.contains(", at 0% of its weight\n"), "{report}");
+    assert!(
+        report
+            .ends_with("    nobody has a share of the work: those that are available get it all the same\n")
+    );
+}
+
+#[tokio::test]
 async fn whoever_asks_for_what_is_not_there_is_told_what_is() {
     let admin = Admin::start().await;
     let text = admin.get("/metric").await;

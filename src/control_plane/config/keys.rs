@@ -143,7 +143,7 @@ pub const KEYS: &[Key] = &[
     required("upstreams.*.backends", "[127.0.0.1:5001, 127.0.0.1:5002]", "the servers: addresses, or mappings with the keys below"),
     optional("upstreams.*.backends[].name", "`backend-1`, `backend-2` … by position", "the backend's name in metrics and logs"),
     required("upstreams.*.backends[].address", "127.0.0.1:5001", "where it answers"),
-    default("upstreams.*.backends[].weight", "1", "its share of the work relative to the others, 0 to 1000; 0 takes no new work"),
+    default("upstreams.*.backends[].weight", "1", "its share of the work relative to the others, 0 to 1000; 0 gets none while another one can take it"),
     default("upstreams.*.lookup_interval", "5s", "from one look-up of the backends' host names to the next, or `off` once each has an address"),
     section("upstreams.*.health", "how backends are checked; `off` does not, `tcp` only connects"),
     optional("upstreams.*.health.tcp", "so, unless `http` is given", "`true`: a check connects and closes"),

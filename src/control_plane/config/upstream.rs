@@ -66,7 +66,8 @@ pub struct BackendConfig {
     pub name: Name,
     /// Where it answers.
     pub address: BackendAddress,
-    /// Its share of the work relative to the others, 0 to 1000. 0 takes no new work, except by a sticky cookie.
+    /// Its share of the work relative to the others, 0 to 1000. 0 gets none while another one can take it, except by
+    /// a sticky cookie.
     pub weight: u16,
 }
 

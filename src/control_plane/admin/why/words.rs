@@ -56,6 +56,7 @@ fn because(reason: PickReason, balance: Option<&str>) -> &'static str {
         (PickReason::Sticky, _) => "its cookie names it",
         (PickReason::OnlySuspects, _) => "only suspects were left",
         (PickReason::OnlyTried, _) => "all others had been tried",
+        (PickReason::NoShare, _) => "nobody who was available had a share of the work",
         (PickReason::FailOpen, _) => "nobody was available, so all are tried",
     }
 }

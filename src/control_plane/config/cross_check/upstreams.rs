@@ -30,7 +30,8 @@ impl CrossCheck<'_> {
     /// Notes what is doubtful in an upstream.
     pub(super) fn upstream_can_work(&self, upstream: &UpstreamConfig) {
         if upstream.backends.iter().all(|backend| backend.weight == 0) {
-            let message = format!("no backend of `{}` takes work: every weight is 0", upstream.name);
+            let message =
+                format!("the backends of `{}` share the work evenly: every weight is 0", upstream.name);
             self.doubt(upstream, &["backends"], message, "give at least one backend a weight above 0");
         }
         let insecure = |sticky: &StickyConfig| sticky.same_site == SameSite::None && !sticky.secure;

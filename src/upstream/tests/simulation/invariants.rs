@@ -15,7 +15,7 @@ pub(super) fn at_the_start(world: &World) {
 pub(super) fn at_every_step(world: &mut World) {
     for (backend, fate) in world.upstream.backends.iter().zip(&world.fates) {
         the_state_that_is_shown_is_the_one_that_follows(backend, fate);
-        a_weight_is_never_more_than_the_configured(backend);
+        a_weight_is_never_more_than_the_configured(world, backend);
         suspicion_needs_a_recent_sign(backend, fate, world.now);
         assert!(fate.may_ramp || !backend.availability().is_ramping(), "nobody ramps who was never out");
         assert!(!backend.is_retired(), "who is configured is not retired");
@@ -34,9 +34,13 @@ fn the_state_that_is_shown_is_the_one_that_follows(backend: &Backend, fate: &Fat
     assert_eq!(backend.series.is_up(), backend.availability().is_available());
 }
 
-fn a_weight_is_never_more_than_the_configured(backend: &Backend) {
+/// Except that one stands for none, where nobody who accepts work has any.
+fn a_weight_is_never_more_than_the_configured(world: &World, backend: &Backend) {
     let (effective, weight) = (backend.series.effective_weight.get(), f64::from(backend.weight()));
-    assert!((0.0..=weight).contains(&effective), "an effective weight of {effective}, configured {weight}");
+    let fleet = world.upstream.fleet();
+    let unweighted = weight == 0.0 && effective == 1.0 && (fleet.is_without_share() || fleet.is_fail_open());
+    let bounded = (0.0..=weight).contains(&effective);
+    assert!(bounded || unweighted, "an effective weight of {effective}, configured {weight}");
 }
 
 fn suspicion_needs_a_recent_sign(backend: &Backend, fate: &Fate, now: Instant) {
@@ -86,6 +90,13 @@ fn the_fleet_is_who_is_available(world: &World) {
     }
     let shares: f64 = all.map(|at| fleet.share(at)).sum();
     assert!(fleet.is_empty() || (shares - 1.0).abs() < 1e-9, "the intended shares are a whole: {shares}");
+    assert_eq!(fleet.is_empty(), nobody && !tries_all, "whoever accepts work leaves nobody with a 503");
+    let weightless = |at: usize| world.upstream.backends[at].weight() == 0;
+    let accepting = || (0..world.fates.len()).filter(|&at| fleet.accepts(at));
+    if !accepting().all(weightless) {
+        let spared = accepting().filter(|&at| weightless(at)).all(|at| fleet.share(at) == 0.0);
+        assert!(spared, "who has no weight is spared while another has one");
+    }
 }
 
 fn the_budget_stays_within_its_bounds(world: &World) {
@@ -248,7 +259,8 @@ pub(super) fn nobody_better_was_left(
     assert_eq!(reason == PickReason::FailOpen, fleet.is_fail_open(), "it is told when all are tried");
     if !fleet.is_fail_open() {
         assert!(availability.is_available(), "who is out gets nothing while somebody is in");
-        assert!(availability.share(world.now) > 0.0 && backends[index].weight() > 0);
+        let has_share = availability.share(world.now) > 0.0 && backends[index].weight() > 0;
+        assert!(has_share || reason == PickReason::NoShare, "who has no share is spared");
     }
     assert!(
         !world.fates[index].is_drained_by_an_operator(),
