@@ -21,6 +21,7 @@ use crate::control_plane::config::telemetry::{AccessLogConfig, AccessLogMode, Lo
 use crate::control_plane::config::{self, Config, Workers};
 use crate::control_plane::discovery::{Discovery, forget_others};
 use crate::control_plane::health::{AgentSettings, Board, CheckSettings, Checks, Watched};
+use crate::control_plane::push::Pushes;
 use crate::control_plane::watch::Watch;
 use crate::data_plane::snapshot::Snapshot;
 use crate::data_plane::worker::Shared;
@@ -160,10 +161,11 @@ impl App {
         let past_exchanges = fleet.past_exchanges();
         let pushes = admin::pushes(&config.admin, &telemetry);
         let address = config.admin.address;
-        let admin = Admin::start(address, pushes, &shared, Arc::clone(&board), past_exchanges).await?;
+        let admin =
+            Admin::start(address, pushes.clone(), &shared, Arc::clone(&board), past_exchanges).await?;
         let mut checks = Checks::new(Arc::clone(&board));
         checks.apply(&watched(&config, &shared.snapshot.load()));
-        let watch = Watch::start(Arc::clone(&board), Arc::clone(&shared.alarms));
+        let watch = Watch::start(Arc::clone(&board), Arc::clone(&shared.alarms), Pushes::loads(pushes));
         watch.apply(watched(&config, &shared.snapshot.load()));
         let (_, openings) = sockets.apply(change);
         if let Some(failure) = fleet.open(openings).await.into_iter().next() {

@@ -8,12 +8,9 @@ use tokio::sync::oneshot;
 use tokio::task::{AbortHandle, JoinHandle};
 
 use super::AppError;
-use crate::control_plane::admin::{
-    self, AdminState, CpuOfBackend, CurrentUpstreams, LiveFeed, PastExchanges,
-};
+use crate::control_plane::admin::{self, AdminState, CurrentUpstreams, LiveFeed, PastExchanges};
 use crate::control_plane::config::admin::AdminConfig;
 use crate::control_plane::health::Board;
-use crate::control_plane::now::Now;
 use crate::control_plane::push::{PushLimits, Pushes};
 use crate::data_plane::worker::Shared;
 use crate::telemetry::Telemetry;
@@ -24,13 +21,6 @@ pub(super) fn pushes(config: &AdminConfig, telemetry: &Arc<Telemetry>) -> Option
     let body = usize::try_from(push.body).unwrap_or(usize::MAX);
     let limits = PushLimits { expiry: push.expiry, groups: push.groups, body };
     Some(Arc::new(Pushes::new(limits, Arc::clone(telemetry))))
-}
-
-fn cpu_of_backend(pushes: Option<Arc<Pushes>>) -> CpuOfBackend {
-    Arc::new(move |upstream, backend| {
-        let report = pushes.as_ref()?.load(upstream, backend, Now::read())?;
-        Some(report.cpu_percent)
-    })
 }
 
 /// The running admin server.
@@ -59,16 +49,17 @@ impl Admin {
         tracing::info!(%address, "admin listening");
         let snapshot = Arc::clone(&shared.snapshot);
         let telemetry = Arc::clone(&shared.telemetry);
+        let load = Pushes::loads(pushes.clone());
         let upstreams: CurrentUpstreams = Arc::new(move || snapshot.load().upstreams.clone());
         let live = Arc::new(LiveFeed::new(
             Arc::clone(&telemetry),
             Arc::clone(&upstreams),
             Arc::clone(&board),
-            cpu_of_backend(pushes.clone()),
+            Arc::clone(&load),
         ));
-        let state =
-            AdminState { telemetry, upstreams, board, past_exchanges, live: Arc::clone(&live), pushes };
         let looking = tokio::spawn(Arc::clone(&live).run()).abort_handle();
+        let state =
+            AdminState { telemetry, upstreams, board, past_exchanges, live: Arc::clone(&live), pushes, load };
         let (end, ended) = oneshot::channel();
         let shutdown = async {
             // An error means that nobody is left to say it, which is an end as well.

@@ -33,13 +33,15 @@ use axum::response::Response;
 use axum::routing::{any, get, post};
 use tokio::sync::oneshot;
 
-pub use live::{CpuOfBackend, LiveFeed};
+pub use live::LiveFeed;
 pub use server::serve;
 
 use crate::control_plane::health::Board;
-use crate::control_plane::push::Pushes;
+use crate::control_plane::now::Now;
+use crate::control_plane::push::{LoadOfBackend, Pushes};
 use crate::telemetry::{CodeClass, PastExchange, Telemetry};
 use crate::upstream::Upstream;
+use upstreams::Known;
 
 /// What there is to ask for: the path, with its method unless it is GET, and what it answers. Shown at `/` and to those who
 /// ask for something else.
@@ -87,6 +89,14 @@ pub struct AdminState {
     pub live: Arc<LiveFeed>,
     /// What was pushed. None when nothing may be.
     pub pushes: Option<Arc<Pushes>>,
+    /// What of it is the load of a backend.
+    pub load: LoadOfBackend,
+}
+
+impl AdminState {
+    fn known(&self, now: Now) -> Known<'_> {
+        Known { board: &self.board, load: &self.load, now }
+    }
 }
 
 impl fmt::Debug for AdminState {

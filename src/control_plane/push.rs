@@ -74,6 +74,9 @@ pub enum Mode {
     Merge,
 }
 
+/// Returns what was pushed about the load of a backend, given the names of an upstream and of its backend.
+pub type LoadOfBackend = Arc<dyn Fn(&str, &str, Now) -> Option<LoadReport> + Send + Sync>;
+
 /// All that is pushed to this process.
 #[derive(Debug)]
 pub struct Pushes {
@@ -157,6 +160,12 @@ impl Pushes {
     #[must_use]
     pub fn load(&self, upstream: &str, backend: &str, now: Now) -> Option<LoadReport> {
         self.up_to_date(now).load(upstream, backend)
+    }
+
+    /// Returns a way to ask for loads, also where nothing is received.
+    #[must_use]
+    pub fn loads(pushes: Option<Arc<Self>>) -> LoadOfBackend {
+        Arc::new(move |upstream, backend, now| pushes.as_ref()?.load(upstream, backend, now))
     }
 
     fn rendered(&self, parsed: &text::Parsed<'_>, key: &GroupKey) -> Result<Vec<series::Pushed>, Refusal> {

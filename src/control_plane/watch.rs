@@ -24,6 +24,7 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep_until};
 
 use super::health::{Board, Watched};
+use super::push::LoadOfBackend;
 use crate::upstream::{LOOK_EVERY, Upstream};
 use probe::Probes;
 use seen::Looked;
@@ -43,13 +44,14 @@ pub struct Watch {
 
 impl Watch {
     /// Begins to watch, nobody at first. What it finds out is announced on `board`; through `alarms` it wakes the workers.
+    /// What is pushed about the load of backends `load` tells.
     ///
     /// # Panics
     /// When called outside of a tokio runtime.
     #[must_use]
-    pub fn start(board: Arc<Board>, alarms: Arc<watch::Sender<()>>) -> Self {
+    pub fn start(board: Arc<Board>, alarms: Arc<watch::Sender<()>>, load: LoadOfBackend) -> Self {
         let (assignments, receiver) = mpsc::unbounded_channel();
-        let task = tokio::spawn(keep(receiver, board, alarms)).abort_handle();
+        let task = tokio::spawn(keep(receiver, board, alarms, load)).abort_handle();
         Self { assignments, task }
     }
 
@@ -70,13 +72,14 @@ async fn keep(
     mut assignments: mpsc::UnboundedReceiver<Vec<Watched>>,
     board: Arc<Board>,
     alarms: Arc<watch::Sender<()>>,
+    load: LoadOfBackend,
 ) {
     let mut stations: Vec<Station> = Vec::new();
     let mut due = Instant::now();
     loop {
         tokio::select! {
             wanted = assignments.recv() => match wanted {
-                Some(wanted) => stations = assign(stations, wanted, &board),
+                Some(wanted) => stations = assign(stations, wanted, &board, &load),
                 None => return,
             },
             () = sleep_until(due) => {
@@ -94,7 +97,12 @@ async fn keep(
 }
 
 /// Makes the stations for these upstreams, of those that there were before where it can.
-fn assign(before: Vec<Station>, wanted: Vec<Watched>, board: &Arc<Board>) -> Vec<Station> {
+fn assign(
+    before: Vec<Station>,
+    wanted: Vec<Watched>,
+    board: &Arc<Board>,
+    load: &LoadOfBackend,
+) -> Vec<Station> {
     let mut known: HashMap<Box<str>, Station> =
         before.into_iter().map(|station| (station.upstream().name.clone(), station)).collect();
     let station = |Watched { upstream, checks, .. }: Watched| {
@@ -102,7 +110,9 @@ fn assign(before: Vec<Station>, wanted: Vec<Watched>, board: &Arc<Board>) -> Vec
             |upstream: &Upstream| Probes::new(upstream.backends.len(), probe::settings(checks.clone()));
         match known.remove(&upstream.name) {
             Some(station) => station.reassigned(Arc::clone(&upstream), probes(&upstream)),
-            None => Station::new(Arc::clone(&upstream), probes(&upstream), Arc::clone(board)),
+            None => {
+                Station::new(Arc::clone(&upstream), probes(&upstream), Arc::clone(board), Arc::clone(load))
+            }
         }
     };
     wanted.into_iter().map(station).collect()

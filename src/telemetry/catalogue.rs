@@ -121,11 +121,14 @@ catalogue! {
             "Share of the traffic that the configuration intends, relative to the backend's peers.",
             when "you compare the traffic that a backend gets with what it should get";
         BACKEND_EFFECTIVE_WEIGHT = Gauge "plimsoll_backend_effective_weight" [upstream, backend] "weight",
-            "Weight that the balancer works with now: reduced in slow start, 0 while the backend gets no new requests.",
+            "Weight that the balancer works with now: reduced in slow start and for a busy CPU, 0 while the backend gets nothing.",
             when "you watch a backend ramp up after it came back";
         BACKEND_INTENDED_SHARE = Gauge "plimsoll_backend_intended_share" [upstream, backend] "share, 0 to 1",
             "Share of new requests that is intended for the backend now.",
             when "you compare it with the share that the backend gets";
+        BACKEND_LOAD_FACTOR = Gauge "plimsoll_backend_load_factor" [upstream, backend] "share, 0 to 1",
+            "Part of its weight that is left to the backend while its CPU is busy; 1 without load_aware.",
+            when "a backend gets less than its peers, or load_aware seems to do nothing";
         BACKEND_TRANSITIONS = Counter "plimsoll_backend_transitions_total" [upstream, backend, state, cause]
             "transitions",
             "Changes of the backend's state, by the new state and its cause.",

@@ -17,8 +17,9 @@ use super::availability::Availability;
 use super::drain::DrainDeadline;
 use super::identity::BackendId;
 use super::latency::PeakLatency;
+use super::load_aware::in_steps;
 use super::signs::{Signs, Suspicion};
-use crate::telemetry::{BackendSeries, Padded};
+use crate::telemetry::{BackendSeries, FloatGauge, Padded};
 
 /// One server of an upstream.
 #[derive(Debug)]
@@ -45,6 +46,8 @@ pub struct Backend {
     suspected: Notify,
     alarm: AtomicU32,
     pub(super) drain: DrainDeadline,
+    /// As it was worked out; what is used of it moves in steps.
+    load_factor: FloatGauge,
     epoch: Instant,
     availability: Mutex<Availability>,
 }
@@ -72,6 +75,7 @@ impl Backend {
             suspected: Notify::new(),
             alarm: AtomicU32::new(0),
             drain: DrainDeadline::default(),
+            load_factor: FloatGauge::new(1.0),
             epoch: now,
             availability: Mutex::new(availability),
         }
@@ -120,6 +124,17 @@ impl Backend {
         self.in_flight_limit.store(limit, Relaxed);
         let shown = if limit == 0 { f64::INFINITY } else { f64::from(limit) };
         self.series.inflight_limit.set(shown);
+    }
+
+    /// Returns the part of its weight, 0 to 1, that is left to it while its CPU is busy; see [`LoadAware`](super::LoadAware).
+    #[must_use]
+    pub fn load_factor(&self) -> f64 {
+        in_steps(self.load_factor.get())
+    }
+
+    /// Moves the load factor. One caller at a time: the control plane's.
+    pub(super) fn follow_load(&self, next: impl FnOnce(f64) -> f64) {
+        self.load_factor.set(next(self.load_factor.get()));
     }
 
     /// Returns a copy of the state and what led to it. For the control path: takes a lock.

@@ -24,8 +24,8 @@ pub enum WhenNoneAvailable {
 pub struct Standing {
     /// Whether it may get work.
     pub available: bool,
-    /// Its share of new work: the configured weight, or less of it while it ramps up. 0 gets none while another one has
-    /// more, except from clients that stick to it.
+    /// Its share of new work: the configured weight, or less of it while it ramps up or its CPU is busy. 0 gets none while
+    /// another one has more, except from clients that stick to it.
     pub effective_weight: f64,
     /// Whether it is on its way back, so that its share is not to be exceeded.
     pub ramping: bool,

@@ -8,6 +8,7 @@
 //! - `signs`: what live traffic tells about it, noted without a lock.
 //! - `outlier`: what they say beside those of its peers.
 //! - `availability`: its state, moved by events; `observe`: the one place where that happens.
+//! - `load_aware`: less work for a backend whose CPU is busy.
 //! - `fleet`: who may be picked now.
 //! - [`balance`]: how one of them is picked, an algorithm to a file.
 //! - `pick`, `keys`, `sticky`: one backend for one attempt, what of the request may decide it.
@@ -32,6 +33,7 @@ mod identity;
 mod keys;
 mod latency;
 mod limit;
+mod load_aware;
 mod observe;
 mod outlier;
 mod pick;
@@ -54,6 +56,7 @@ pub use identity::BackendId;
 pub use keys::{HashKey, RequestKeys};
 pub use latency::{DECAY, PeakLatency};
 pub use limit::{AdaptiveLimit, Period};
+pub use load_aware::{LoadAware, LoadChange};
 pub use observe::Observed;
 pub use outlier::{COMPARE_EVERY, Finding, Judge, LOOK_EVERY, Sample, Totals};
 pub use pick::{NoPick, Pick, Tried};
@@ -93,6 +96,8 @@ pub struct Upstream {
     pub outliers: Option<OutlierRules>,
     /// How much work is given out at a time.
     pub load_line: LoadLine,
+    /// When a backend gets less because its CPU is busy. None looks at no CPU.
+    pub load_aware: Option<LoadAware>,
     /// The requests that wait for a backend to have room. The same after a reload.
     pub queue: Arc<Queue>,
     /// How long a backend that drains may take to finish what it has.
@@ -160,6 +165,7 @@ impl Upstream {
             exchange: settings.exchange.clone(),
             outliers: settings.outliers,
             load_line: settings.load_line,
+            load_aware: settings.load_aware,
             queue: previous.map(|previous| Arc::clone(&previous.queue)).unwrap_or_default(),
             drain_timeout: settings.drain_timeout,
             series: telemetry.upstream(&settings.name),

@@ -127,6 +127,7 @@ impl Upstream {
             if settings.outliers.is_none() {
                 self.observe(backend, Event::EjectionsEnded, now);
             }
+            backend.follow_load(|factor| settings.load_aware.map_or(1.0, |rules| rules.bounded(factor)));
             backend.series.show_state(backend.availability().state());
         }
         self.series.configured.set(self.backends.len() as i64);
@@ -170,7 +171,8 @@ impl Upstream {
             .is_some_and(|at| !fleet.is_fail_open() && fleet.accepts(at) != standing(backend, now).available)
     }
 
-    fn publish(&self, now: Instant) {
+    /// Builds a fleet from the backends as they are, and swaps it in.
+    pub(super) fn publish(&self, now: Instant) {
         let _one_at_a_time = self.publishing.lock().unwrap_or_else(PoisonError::into_inner);
         self.publish_now(now);
     }
@@ -182,6 +184,7 @@ impl Upstream {
         for (at, backend) in self.backends.iter().enumerate() {
             backend.series.effective_weight.set(fleet.weight(at));
             backend.series.intended_share.set(fleet.share(at));
+            backend.series.load_factor.set(backend.load_factor());
         }
         let available = if fleet.is_fail_open() { 0 } else { fleet.len() };
         self.series.available.set(available as i64);
@@ -195,7 +198,7 @@ pub(super) fn standing(backend: &Backend, now: Instant) -> Standing {
     let availability = backend.availability();
     Standing {
         available: availability.is_available(),
-        effective_weight: f64::from(backend.weight()) * availability.share(now),
+        effective_weight: f64::from(backend.weight()) * availability.share(now) * backend.load_factor(),
         ramping: availability.is_ramping(),
         last_resort: !availability.is_drained_by(DrainSource::Operator) && !availability.is_unresolved(),
     }

@@ -9,6 +9,7 @@ use super::availability::{AvailabilityRules, EjectionTimes, Thresholds};
 use super::balance::Balancer;
 use super::exchange::ExchangeSettings;
 use super::fleet::WhenNoneAvailable;
+use super::load_aware::LoadAware;
 use super::retry::RetryRules;
 use super::sticky::StickySettings;
 
@@ -37,6 +38,8 @@ pub struct UpstreamSettings {
     pub slow_start: SlowStart,
     /// How much work is given out at a time.
     pub load_line: LoadLine,
+    /// When a backend gets less because its CPU is busy. None looks at no CPU.
+    pub load_aware: Option<LoadAware>,
     /// How long a backend that drains may take to finish what it has.
     pub drain_timeout: Duration,
 }
@@ -57,6 +60,7 @@ impl UpstreamSettings {
             outliers: Some(OutlierRules::default()),
             slow_start: SlowStart::default(),
             load_line: LoadLine::default(),
+            load_aware: None,
             drain_timeout: Duration::from_secs(30),
         }
     }

@@ -7,6 +7,7 @@ use super::*;
 use crate::telemetry::{BackendState, NoneAvailable, PickReason, TransitionCause};
 
 mod history;
+mod load_aware;
 mod moves;
 mod observe;
 mod simulation;

@@ -12,6 +12,7 @@ mod many_clients;
 mod slow_clients;
 
 // Where they go.
+mod load_aware;
 mod routes;
 mod turns;
 

@@ -21,24 +21,23 @@ use axum::response::{IntoResponse, Response};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::status::complain;
+use super::upstreams::Known;
 use super::{AdminState, CurrentUpstreams};
 use crate::control_plane::health::Board;
 use crate::control_plane::now::Now;
+use crate::control_plane::push::LoadOfBackend;
 use crate::telemetry::{History, Scene, Telemetry, UpstreamScene};
 use viewers::{Feed, NoRoom, Viewers};
 
 /// From one look to the next.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// Returns the CPU usage in percent that an agent has told lately, given the names of an upstream and of its backend.
-pub type CpuOfBackend = Arc<dyn Fn(&str, &str) -> Option<f64> + Send + Sync>;
-
 /// What is told to viewers, and the history that it comes from.
 pub struct LiveFeed {
     telemetry: Arc<Telemetry>,
     upstreams: CurrentUpstreams,
     board: Arc<Board>,
-    cpu: CpuOfBackend,
+    load: LoadOfBackend,
     past: Mutex<Past>,
 }
 
@@ -66,9 +65,9 @@ impl LiveFeed {
         telemetry: Arc<Telemetry>,
         upstreams: CurrentUpstreams,
         board: Arc<Board>,
-        cpu: CpuOfBackend,
+        load: LoadOfBackend,
     ) -> Self {
-        Self { telemetry, upstreams, board, cpu, past: Mutex::default() }
+        Self { telemetry, upstreams, board, load, past: Mutex::default() }
     }
 
     /// Looks once a second, and tells of transitions at once. Never returns; dropping it ends it.
@@ -104,7 +103,10 @@ impl LiveFeed {
                     backends: upstream
                         .backends
                         .iter()
-                        .map(|backend| (&*backend.series, (self.cpu)(&upstream.name, &backend.name)))
+                        .map(|backend| {
+                            let report = (self.load)(&upstream.name, &backend.name, now);
+                            (&*backend.series, report.map(|report| report.cpu_percent))
+                        })
                         .collect(),
                 })
                 .collect(),
@@ -120,10 +122,14 @@ impl LiveFeed {
         past.history.look(&scene, now.time, now.instant);
         past.greeting = None;
         if !past.viewers.is_empty() {
-            let tick = events::tick(&past.history, &upstreams, &self.telemetry, &self.board, now);
+            let tick = events::tick(&past.history, &upstreams, &self.telemetry, self.known(now));
             past.viewers.tell(&tick);
         }
         self.count(&mut past);
+    }
+
+    fn known(&self, now: Now) -> Known<'_> {
+        Known { board: &self.board, load: &self.load, now }
     }
 
     /// Tells the viewers of the transitions since the last time.
@@ -148,7 +154,7 @@ impl LiveFeed {
         let mut feed = past.viewers.join()?;
         let greeting = past.greeting.clone().unwrap_or_else(|| {
             let upstreams = (self.upstreams)();
-            events::greeting(&past.history, &upstreams, &self.telemetry, &self.board, Now::read())
+            events::greeting(&past.history, &upstreams, &self.telemetry, self.known(Now::read()))
         });
         past.greeting = Some(greeting.clone());
         feed.begin_with(greeting);

@@ -112,6 +112,10 @@ fn push_reasons(text: &mut String, backend: &Backend, now: Now) {
     if availability.is_available() && share < 1.0 {
         let _ = write!(text, ", at {:.0}% of its weight", share * 100.0);
     }
+    let load_factor = backend.load_factor();
+    if load_factor < 1.0 {
+        let _ = write!(text, ", {:.0}% left to its busy CPU", load_factor * 100.0);
+    }
     if backend.is_full() {
         let _ = write!(text, ", full with {} in flight", backend.in_flight());
     }

@@ -17,11 +17,11 @@ use tokio::time::{Instant, timeout};
 use super::server::{LIMITS, Limits, serve_within};
 use super::*;
 use crate::control_plane::health::{LastLookup, LastResult, PastTransition};
-use crate::control_plane::push::PushLimits;
+use crate::control_plane::push::{LoadReport, PushLimits};
 use crate::telemetry::{
     BackendState, CheckResult, EjectionReason, Label, PushResult, TransitionCause, WorkerId,
 };
-use crate::upstream::{BackendSettings, DrainSource, Event, Sign, Thresholds, UpstreamSettings};
+use crate::upstream::{BackendSettings, DrainSource, Event, LoadAware, Sign, Thresholds, UpstreamSettings};
 
 mod live;
 
@@ -32,16 +32,19 @@ impl AdminState {
     /// An admin interface to these upstreams, of which nobody remembers an exchange.
     pub(super) fn over(telemetry: Arc<Telemetry>, upstreams: CurrentUpstreams) -> Self {
         let board = Arc::<Board>::default();
+        let load: LoadOfBackend = Arc::new(|_, name, now| {
+            (name == "backend-1").then_some(LoadReport { cpu_percent: 12.5, at: now.instant })
+        });
         let live = LiveFeed::new(
             Arc::clone(&telemetry),
             Arc::clone(&upstreams),
             Arc::clone(&board),
-            Arc::new(|_, name| (name == "backend-1").then_some(12.5)),
+            Arc::clone(&load),
         );
         let pushable = PushLimits { expiry: Duration::from_secs(30), groups: 2, body: 1024 };
         let pushes = Some(Arc::new(Pushes::new(pushable, Arc::clone(&telemetry))));
         let past_exchanges: PastExchanges = Arc::new(Vec::new);
-        Self { telemetry, upstreams, board, past_exchanges, live: Arc::new(live), pushes }
+        Self { telemetry, upstreams, board, past_exchanges, live: Arc::new(live), pushes, load }
     }
 }
 
@@ -122,6 +125,7 @@ fn settings() -> UpstreamSettings {
     });
     UpstreamSettings {
         checks: Some(Thresholds { rise: 1, fall: 1 }),
+        load_aware: Some(LoadAware::default()),
         ..UpstreamSettings::new("app", backends.collect())
     }
 }
@@ -185,7 +189,8 @@ async fn an_upstream_is_told_with_all_that_is_known_of_its_backends() {
         "name": "backend-1", "address": "127.0.0.1:5001", "lookup": null, "state": "down",
         "weight": 1, "effective_weight": 0.0, "share": 0.0, "in_flight": 0, "in_flight_limit": null,
         "suspect": false, "trouble_since": null, "ejection": null, "ejections_lately": 0, "slow_start": null,
-        "agent_percent": 100, "drained_by": [], "requests_total": 0,
+        "agent_percent": 100, "load_factor": 1.0, "cpu_percent": 12.5, "cpu_age_seconds": 0.0,
+        "drained_by": [], "requests_total": 0,
         "last_check": { "result": "fail_connect", "words": "connection refused", "at": "1970-01-01T00:00:00.000Z",
             "duration_seconds": 0.00025 },
         "checks": one,
@@ -194,12 +199,23 @@ async fn an_upstream_is_told_with_all_that_is_known_of_its_backends() {
         "name": "backend-2", "address": "127.0.0.1:5002", "lookup": null, "state": "up",
         "weight": 2, "effective_weight": 2.0, "share": 1.0, "in_flight": 1, "in_flight_limit": null,
         "suspect": false, "trouble_since": null, "ejection": null, "ejections_lately": 0, "slow_start": null,
-        "agent_percent": 100, "drained_by": [], "requests_total": 2,
+        "agent_percent": 100, "load_factor": 1.0, "cpu_percent": null, "cpu_age_seconds": null,
+        "drained_by": [], "requests_total": 2,
         "last_check": null, "checks": none,
     });
     let expected = json!({ "name": "app", "balance": "round_robin", "configured": 2, "available": 1,
         "fail_open": false, "retries_left": 100, "queued": 0, "backends": [down, up] });
     assert_eq!(answer, expected);
+}
+
+#[tokio::test]
+async fn what_a_busy_cpu_leaves_to_a_backend_is_shown() {
+    let admin = Admin::start().await;
+    let (now, long) = (Instant::now(), Duration::from_secs(600));
+    admin.upstream.follow_load(|backend| (&*backend.name == "backend-2").then_some(1.0), long, now);
+    let answer = admin.get_json("/api/v1/upstreams/app").await;
+    assert_eq!(answer["backends"][1]["load_factor"], 0.2);
+    assert!(upstreams_report(&admin).await.contains(", 20% left to its busy CPU\n"));
 }
 
 #[tokio::test]

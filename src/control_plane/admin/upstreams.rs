@@ -15,6 +15,7 @@ use super::AdminState;
 use super::status::complain;
 use crate::control_plane::health::{Board, PastTransition};
 use crate::control_plane::now::Now;
+use crate::control_plane::push::LoadOfBackend;
 use crate::telemetry::{Label as _, rfc3339};
 use crate::upstream::Upstream;
 pub(super) use backend::BackendView;
@@ -26,7 +27,7 @@ pub(super) async fn all(State(state): State<AdminState>) -> Json<UpstreamsView> 
     Json(UpstreamsView {
         upstreams: upstreams
             .iter()
-            .map(|upstream| UpstreamView::of(upstream, &state.board, now, |view| view))
+            .map(|upstream| UpstreamView::of(upstream, state.known(now), |view| view))
             .collect(),
     })
 }
@@ -60,6 +61,9 @@ pub(super) async fn all(State(state): State<AdminState>) -> Json<UpstreamsView> 
 ///       "ejections_lately": 0,
 ///       "slow_start": null,
 ///       "agent_percent": 100,
+///       "load_factor": 1.0,
+///       "cpu_percent": 12.5,
+///       "cpu_age_seconds": 1.204,
 ///       "drained_by": [],
 ///       "requests_total": 1234,
 ///       "last_check": {
@@ -87,6 +91,8 @@ pub(super) async fn all(State(state): State<AdminState>) -> Json<UpstreamsView> 
 ///   `ejections_lately`.
 /// - `slow_start`: how far its slow start has got, 0 to 1; null without one. `agent_percent`: the part of its weight that
 ///   its agent asks for.
+/// - `load_factor`: the part of its weight that is left to it while its CPU is busy; 1 without `load_aware`. `cpu_percent`: the
+///   usage that was pushed last, `cpu_age_seconds` ago; null when none is held.
 /// - `drained_by`: who wants it to drain: operator, agent, check.
 /// - `requests_total`: final answers, as `plimsoll_requests_total` over all codes.
 /// - `last_check`: null before the first check and without checks.
@@ -94,7 +100,7 @@ pub(super) async fn one(State(state): State<AdminState>, Path(name): Path<String
     let upstreams = (state.upstreams)();
     match upstreams.iter().find(|upstream| *upstream.name == *name) {
         Some(upstream) => {
-            Json(UpstreamView::of(upstream, &state.board, Now::read(), |view| view)).into_response()
+            Json(UpstreamView::of(upstream, state.known(Now::read()), |view| view)).into_response()
         }
         None => complain(StatusCode::NOT_FOUND, &uri, "there is no upstream of this name"),
     }
@@ -105,6 +111,17 @@ pub(super) async fn one(State(state): State<AdminState>, Path(name): Path<String
 pub(super) async fn transitions(State(state): State<AdminState>) -> Json<TransitionsView> {
     let transitions = state.board.transitions();
     Json(TransitionsView { transitions: transitions.into_iter().map(TransitionView::of).collect() })
+}
+
+/// What is known of backends at one moment, besides what they hold themselves.
+#[derive(Clone, Copy)]
+pub(super) struct Known<'a> {
+    /// What the checks found.
+    pub(super) board: &'a Board,
+    /// What agents told of their load.
+    pub(super) load: &'a LoadOfBackend,
+    /// The moment.
+    pub(super) now: Now,
 }
 
 #[derive(Debug, Serialize)]
@@ -143,7 +160,7 @@ pub(super) struct TransitionView {
 
 impl<B> UpstreamView<B> {
     /// Shows an upstream, and each of its backends as `form` makes it of the view.
-    pub(super) fn of(upstream: &Upstream, board: &Board, now: Now, form: impl Fn(BackendView) -> B) -> Self {
+    pub(super) fn of(upstream: &Upstream, known: Known<'_>, form: impl Fn(BackendView) -> B) -> Self {
         let fleet = upstream.fleet();
         let backends = upstream.backends.iter().enumerate();
         Self {
@@ -155,11 +172,7 @@ impl<B> UpstreamView<B> {
             retries_left: upstream.budget.left(),
             queued: u64::try_from(upstream.series.queued.get()).unwrap_or(0),
             backends: backends
-                .map(|(at, backend)| {
-                    let last = board.last_result(&upstream.name, &backend.name);
-                    let lookup = board.last_lookup(&upstream.name, &backend.name);
-                    form(BackendView::of(backend, &fleet, at, last, lookup, now))
-                })
+                .map(|(at, backend)| form(BackendView::of(upstream, backend, &fleet, at, known)))
                 .collect(),
         }
     }

@@ -23,8 +23,8 @@ use crate::data_plane::snapshot::Snapshot;
 use crate::telemetry::Telemetry;
 use crate::upstream::{
     BackendSettings, Balancer, BudgetSettings, ExchangeSettings, HashKey, Hedge, HostHeader, InFlightLimit,
-    LoadLine, OutlierRules, RetryRules, SlowStart, StatusSet, StickySettings, Thresholds, Upstream,
-    UpstreamSettings, WhenNoneAvailable,
+    LoadAware, LoadLine, OutlierRules, RetryRules, SlowStart, StatusSet, StickySettings, Thresholds,
+    Upstream, UpstreamSettings, WhenNoneAvailable,
 };
 
 /// Compiles the settings of all upstreams.
@@ -72,6 +72,10 @@ fn upstream(config: &UpstreamConfig, addresses: &Addresses) -> UpstreamSettings 
         outliers: config.outliers.as_ref().map(outliers),
         slow_start: SlowStart { duration: config.slow_start.duration, floor: config.slow_start.floor.get() },
         load_line: load_line(&config.limits),
+        load_aware: config
+            .load_aware
+            .as_ref()
+            .map(|rules| LoadAware { from: rules.from.get(), floor: rules.floor.get() }),
         drain_timeout: config.timeouts.drain,
         ..UpstreamSettings::new(&config.name.to_string(), backends.collect())
     }
@@ -203,6 +207,8 @@ mod tests {
         assert_eq!(settings.outliers, Some(OutlierRules::default()));
         assert_eq!(settings.slow_start, SlowStart::default());
         assert_eq!(settings.load_line, LoadLine::default());
+        assert_eq!(settings.load_aware, None);
+        assert_eq!(settings_of("load_aware: on").load_aware, Some(LoadAware::default()));
         let bare = UpstreamSettings::new("app", Vec::new());
         assert_eq!(settings.drain_timeout, bare.drain_timeout);
         assert_eq!(settings.exchange.connect_patience, bare.exchange.connect_patience);

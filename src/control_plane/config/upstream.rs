@@ -13,6 +13,7 @@ use super::value::text::Name;
 use balance::{Balance, StickyConfig};
 use health::HealthConfig;
 use limits::UpstreamLimits;
+use load_aware::LoadAwareConfig;
 use outliers::OutlierConfig;
 use retries::RetryConfig;
 use slow_start::SlowStartConfig;
@@ -20,6 +21,7 @@ use slow_start::SlowStartConfig;
 pub mod balance;
 pub mod health;
 pub mod limits;
+pub mod load_aware;
 pub mod outliers;
 pub mod retries;
 pub mod slow_start;
@@ -43,6 +45,8 @@ pub struct UpstreamConfig {
     pub outliers: Option<OutlierConfig>,
     /// How a backend comes back.
     pub slow_start: SlowStartConfig,
+    /// When a backend gets less because its CPU is busy. None looks at no CPU.
+    pub load_aware: Option<LoadAwareConfig>,
     /// When a failed attempt is tried elsewhere.
     pub retries: RetryConfig,
     /// How long a backend may take.
@@ -123,6 +127,7 @@ impl UpstreamConfig {
             health: HealthConfig::decode(section),
             outliers: OutlierConfig::decode(section),
             slow_start: SlowStartConfig::decode(section),
+            load_aware: LoadAwareConfig::decode(section),
             retries: RetryConfig::decode(&section.section("retries")),
             timeouts: UpstreamTimeouts::decode(&section.section("timeouts")),
             limits: UpstreamLimits::decode(&section.section("limits")),

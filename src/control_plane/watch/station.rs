@@ -9,9 +9,12 @@ use super::probe::{Probed, Probes};
 use super::sample::{self, waits};
 use super::seen::{Looked, Seen};
 use crate::control_plane::health::Board;
+use crate::control_plane::now::Now;
+use crate::control_plane::push::LoadOfBackend;
 use crate::telemetry::{EjectionReason, Label as _};
 use crate::upstream::{
-    COMPARE_EVERY, Event, Finding, Hedge, InFlightLimit, Judge, Observed, Period, Totals, Upstream,
+    Backend, COMPARE_EVERY, Event, Finding, Hedge, InFlightLimit, Judge, LoadChange, Observed, Period,
+    Totals, Upstream,
 };
 
 /// From one time to the next that shares are brought up to date and budgets are filled.
@@ -21,10 +24,10 @@ const REFRESH: Duration = Duration::from_millis(250);
 const PERIOD: Duration = Duration::from_secs(1);
 
 /// One upstream that is watched, and what is known from earlier looks.
-#[derive(Debug)]
 pub(super) struct Station {
     upstream: Arc<Upstream>,
     board: Arc<Board>,
+    load: LoadOfBackend,
     probes: Probes,
     judge: Judge,
     seen: Vec<Seen>,
@@ -36,19 +39,25 @@ pub(super) struct Station {
 }
 
 impl Station {
-    pub(super) fn new(upstream: Arc<Upstream>, probes: Probes, board: Arc<Board>) -> Self {
+    pub(super) fn new(
+        upstream: Arc<Upstream>,
+        probes: Probes,
+        board: Arc<Board>,
+        load: LoadOfBackend,
+    ) -> Self {
         let now = Instant::now();
         let seen: Vec<Seen> = upstream.backends.iter().map(|backend| Seen::first(backend, now)).collect();
         let requests = requests(&upstream);
         let mut judge = Judge::new(&upstream);
         // What it counts from: nothing can be found yet.
         let _ = judge.compare(&totals(&upstream));
-        Self { upstream, board, probes, judge, seen, compared: now, refreshed: now, period: now, requests }
+        let (compared, refreshed, period) = (now, now, now);
+        Self { upstream, board, load, probes, judge, seen, compared, refreshed, period, requests }
     }
 
     /// The same station, for the upstream as a reload has made it.
     pub(super) fn reassigned(self, upstream: Arc<Upstream>, probes: Probes) -> Self {
-        let mut fresh = Self::new(upstream, probes, self.board);
+        let mut fresh = Self::new(upstream, probes, self.board, self.load);
         let before = |seen: &Seen| self.seen.iter().position(|before| before.is_of(seen));
         let kept: Vec<Option<usize>> = fresh.seen.iter().map(before).collect();
         (fresh.compared, fresh.refreshed, fresh.period) = (self.compared, self.refreshed, self.period);
@@ -179,7 +188,8 @@ impl Station {
 
     /// Learns from what was answered since the last period.
     fn end_period(&mut self, now: Instant) {
-        self.period = now;
+        let elapsed = now.duration_since(std::mem::replace(&mut self.period, now));
+        self.follow_load(elapsed, now);
         let adaptive = self.upstream.load_line.in_flight == InFlightLimit::Adaptive;
         for (seen, backend) in self.seen.iter_mut().zip(&self.upstream.backends) {
             let waits = seen.waits_since_last_period(waits(&backend.series));
@@ -191,6 +201,24 @@ impl Station {
         }
         if let Hedge::Quantile(quantile) = self.upstream.retries.hedge {
             self.upstream.set_overdue_after(self.judge.usual_wait(quantile));
+        }
+    }
+
+    /// Gives less to those whose CPU is busy, and says so when that begins and when it is over.
+    fn follow_load(&self, elapsed: Duration, now: Instant) {
+        if self.upstream.load_aware.is_none() {
+            return;
+        }
+        let (upstream, read) = (&*self.upstream.name, Now::read());
+        let cpu = |backend: &Backend| Some((self.load)(upstream, &backend.name, read)?.cpu_percent / 100.0);
+        for LoadChange { backend, from, to } in self.upstream.follow_load(cpu, elapsed, now) {
+            let backend = &*self.upstream.backends[backend];
+            let (name, cpu_percent) = (&*backend.name, cpu(backend).map(|cpu| (cpu * 100.0).round()));
+            if from == 1.0 {
+                tracing::info!(upstream, backend = name, cpu_percent, "backend gets less: its CPU is busy");
+            } else if to == 1.0 {
+                tracing::info!(upstream, backend = name, cpu_percent, "backend gets its whole share again");
+            }
         }
     }
 

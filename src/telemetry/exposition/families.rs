@@ -61,6 +61,7 @@ pub(super) static FAMILIES: &[(&Metric, Sample)] = &[
         backend_values(live, family, |at| at.effective_weight.get())
     }),
     (&c::BACKEND_INTENDED_SHARE, |live, family| backend_values(live, family, |at| at.intended_share.get())),
+    (&c::BACKEND_LOAD_FACTOR, |live, family| backend_values(live, family, |at| at.load_factor.get())),
     (&c::BACKEND_TRANSITIONS, transitions),
     (&c::BACKEND_LAST_TRANSITION, |live, family| {
         backend_values(live, family, BackendSeries::last_transition_seconds);

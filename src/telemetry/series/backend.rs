@@ -38,6 +38,8 @@ pub struct BackendSeries {
     pub lookups: ByLabel<LookupResult, SharedCounter>,
     /// The share of new work that the fleet in force intends, 0 to 1.
     pub intended_share: FloatGauge,
+    /// The part of its weight that is left to it while its CPU is busy, 0 to 1.
+    pub load_factor: FloatGauge,
     /// Exchanges that may be in flight at a time; infinite without a limit.
     pub inflight_limit: FloatGauge,
     /// Ejections by what live traffic showed; written by the control path.
@@ -66,6 +68,7 @@ impl BackendSeries {
             check_duration: Histogram::default(),
             lookups: ByLabel::default(),
             intended_share: FloatGauge::default(),
+            load_factor: FloatGauge::new(1.0),
             inflight_limit: FloatGauge::new(f64::INFINITY),
             ejections: ByLabel::default(),
             detection: Histogram::default(),

@@ -29,6 +29,8 @@ enum Step {
     Silence(usize, Duration),
     Wish(usize),
     AgentPercent(usize, u8),
+    /// The CPU usage of each backend from the one at this position on, by turns, in percent; above 100 nothing is known.
+    Load([u8; 3], Duration),
     Pass(Duration),
     Tick,
     EndDrains,
@@ -160,6 +162,7 @@ impl World {
                 self.upstream.set_agent_percent(&self.upstream.backends[who], percent, self.now);
                 self.fates[who].percent = percent.min(100);
             }
+            Step::Load(percents, elapsed) => self.follow_load(percents, elapsed),
             Step::Pass(time) => self.now += time,
             Step::End => {
                 if let Some(backend) = self.exchanges.pop() {
@@ -198,6 +201,17 @@ impl World {
         let ended = self.upstream.tick(self.now);
         self.fates.iter_mut().for_each(|fate| fate.meets(Event::Tick, self.now));
         invariants::a_tick_ends_ramps_and_nothing_else(self, &before, &ended);
+    }
+
+    fn follow_load(&mut self, percents: [u8; 3], elapsed: Duration) {
+        let known = |at: usize| (percents[at % 3] <= 100).then(|| f64::from(percents[at % 3]) / 100.0);
+        let position = |backend: &Backend| {
+            let at = self.upstream.backends.iter().position(|known| std::ptr::eq(&**known, backend));
+            at.expect("it is one of them")
+        };
+        let before: Vec<f64> = self.upstream.backends.iter().map(|backend| backend.load_factor()).collect();
+        let moved = self.upstream.follow_load(|backend| known(position(backend)), elapsed, self.now);
+        invariants::a_load_factor_moves_towards_what_is_reported(self, &before, &moved, known);
     }
 
     fn pick(&mut self, tried_bits: u8) {
@@ -267,7 +281,8 @@ impl World {
             34..50 => Step::Note(who, random_sign(&mut self.rng)),
             50..52 => Step::Silence(who, Duration::from_millis(self.rng.u64(..500))),
             52..55 => Step::Wish(who),
-            55..57 => Step::AgentPercent(who, self.rng.u8(..)),
+            55 => Step::AgentPercent(who, self.rng.u8(..)),
+            56 => Step::Load([(); 3].map(|()| self.rng.u8(..150)), random_time(&mut self.rng)),
             57..68 => Step::Pass(random_time(&mut self.rng)),
             68..71 => Step::Tick,
             71 => Step::EndDrains,
@@ -362,6 +377,10 @@ fn random_settings(rng: &mut fastrand::Rng, seed: u64) -> UpstreamSettings {
         },
         drain_timeout: Duration::from_millis([0, 500, 30_000][rng.usize(..3)]),
         load_line: LoadLine { in_flight: limit, ..LoadLine::default() },
+        load_aware: rng.bool().then(|| LoadAware {
+            from: [0.0, 0.5, 0.95][rng.usize(..3)],
+            floor: [0.01, 0.2, 1.0][rng.usize(..3)],
+        }),
         ..UpstreamSettings::new(&format!("history-{seed}"), backends)
     }
 }

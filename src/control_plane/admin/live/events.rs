@@ -8,9 +8,8 @@ use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Serialize, Serializer};
 use serde_json::json;
 
-use super::super::upstreams::{BackendView, TransitionView, UpstreamView};
-use crate::control_plane::health::{Board, PastTransition};
-use crate::control_plane::now::Now;
+use super::super::upstreams::{BackendView, Known, TransitionView, UpstreamView};
+use crate::control_plane::health::PastTransition;
 use crate::telemetry::{Column, History, Sample, Telemetry, Track, TrackName};
 use crate::upstream::Upstream;
 
@@ -22,18 +21,17 @@ pub(super) fn greeting(
     history: &History,
     upstreams: &[Arc<Upstream>],
     telemetry: &Telemetry,
-    board: &Board,
-    now: Now,
+    known: Known<'_>,
 ) -> Bytes {
     let past = HistoryView {
         times: history.times().collect(),
         tracks: history.tracks().map(|(name, from, track)| TrackView { name, from, track }).collect(),
-        transitions: board.transitions().into_iter().map(TransitionView::of).collect(),
+        transitions: known.board.transitions().into_iter().map(TransitionView::of).collect(),
     };
     let mut text = format!("retry: {RETRY}\n");
     push_event(&mut text, "history", &past);
     let mut bytes = text.into_bytes();
-    bytes.extend_from_slice(&tick(history, upstreams, telemetry, board, now));
+    bytes.extend_from_slice(&tick(history, upstreams, telemetry, known));
     bytes.into()
 }
 
@@ -42,8 +40,7 @@ pub(super) fn tick(
     history: &History,
     upstreams: &[Arc<Upstream>],
     telemetry: &Telemetry,
-    board: &Board,
-    now: Now,
+    known: Known<'_>,
 ) -> Bytes {
     let process = telemetry.process();
     let upstreams = upstreams.iter().map(|upstream| {
@@ -52,7 +49,7 @@ pub(super) fn tick(
             WithSample { view, sample: SampleView(history.latest(&name)) }
         };
         let sample = SampleView(history.latest(&TrackName::Upstream(upstream.name.clone())));
-        WithSample { view: UpstreamView::of(upstream, board, now, sampled), sample }
+        WithSample { view: UpstreamView::of(upstream, known, sampled), sample }
     });
     let tick = TickView {
         at: history.times().last(),

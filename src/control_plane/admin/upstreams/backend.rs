@@ -5,11 +5,12 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::Known;
 use crate::control_plane::admin::drain::drained_by;
 use crate::control_plane::health::{LastLookup, LastResult};
 use crate::control_plane::now::Now;
 use crate::telemetry::{CheckResult, Label, StatusTotal, rfc3339};
-use crate::upstream::{Backend, Ejection, Fleet};
+use crate::upstream::{Backend, Ejection, Fleet, Upstream};
 
 /// A backend with all that is known of it.
 #[derive(Debug, Serialize)]
@@ -30,6 +31,9 @@ pub(in super::super) struct BackendView {
     ejections_lately: u32,
     slow_start: Option<f64>,
     agent_percent: u8,
+    load_factor: f64,
+    cpu_percent: Option<f64>,
+    cpu_age_seconds: Option<f64>,
     drained_by: Vec<&'static str>,
     requests_total: u64,
     last_check: Option<CheckView>,
@@ -67,13 +71,16 @@ impl BackendView {
 
     /// Shows the backend at this position of its upstream.
     pub(super) fn of(
+        upstream: &Upstream,
         backend: &Backend,
         fleet: &Fleet,
         at: usize,
-        last: Option<LastResult>,
-        lookup: Option<LastLookup>,
-        now: Now,
+        known: Known<'_>,
     ) -> Self {
+        let now = known.now;
+        let last = known.board.last_result(&upstream.name, &backend.name);
+        let lookup = known.board.last_lookup(&upstream.name, &backend.name);
+        let load = (known.load)(&upstream.name, &backend.name, now);
         let availability = backend.availability();
         let series = &backend.series;
         let mut requests = StatusTotal::default();
@@ -97,6 +104,9 @@ impl BackendView {
             ejections_lately: availability.ejections_lately(now.instant),
             slow_start: availability.ramp_progress(now.instant),
             agent_percent: availability.agent_percent(),
+            load_factor: backend.load_factor(),
+            cpu_percent: load.map(|load| load.cpu_percent),
+            cpu_age_seconds: load.map(|load| seconds(now.instant.saturating_duration_since(load.at))),
             drained_by: drained_by(backend),
             requests_total: requests.sum(),
             last_check: last.map(CheckView::of),

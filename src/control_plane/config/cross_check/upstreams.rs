@@ -44,6 +44,12 @@ impl CrossCheck<'_> {
         self.timeouts_fit(upstream);
         self.retries_can_work(upstream);
         self.limits_can_work(upstream);
+        if upstream.load_aware.is_some() && self.config.admin.push.is_none() {
+            let message =
+                format!("nobody can tell how busy the CPUs of `{}` are: `admin.push` is off", upstream.name);
+            let hint = "remove `push: off`, or `load_aware`";
+            self.doubt(upstream, &["load_aware"], message, hint);
+        }
         if let Some(outliers) = &upstream.outliers
             && outliers.ejection_time > outliers.max_ejection_time
         {

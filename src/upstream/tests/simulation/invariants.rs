@@ -21,6 +21,7 @@ pub(super) fn at_every_step(world: &mut World) {
         assert!(!backend.is_retired(), "who is configured is not retired");
         assert!(backend.drain_deadline().is_none() || fate.is_drained(), "only a drain has a deadline");
     }
+    a_load_factor_stays_within_its_bounds(world);
     the_share_grows_evenly(world);
     the_fleet_is_who_is_available(world);
     the_budget_stays_within_its_bounds(world);
@@ -41,6 +42,36 @@ fn a_weight_is_never_more_than_the_configured(world: &World, backend: &Backend) 
     let unweighted = weight == 0.0 && effective == 1.0 && (fleet.is_without_share() || fleet.is_fail_open());
     let bounded = (0.0..=weight).contains(&effective);
     assert!(bounded || unweighted, "an effective weight of {effective}, configured {weight}");
+}
+
+fn a_load_factor_stays_within_its_bounds(world: &World) {
+    let floor = world.settings.load_aware.map_or(1.0, |rules| rules.floor.max(0.02));
+    for backend in &world.upstream.backends {
+        let factor = backend.load_factor();
+        assert!((floor..=1.0).contains(&factor), "a load factor of {factor}, the floor is {floor}");
+        assert_eq!(backend.series.load_factor.get(), factor, "what is shown is what is used");
+    }
+}
+
+/// Nobody loses by a report that is missing, nobody idle loses at all, and who is busy wins nothing.
+pub(super) fn a_load_factor_moves_towards_what_is_reported(
+    world: &World,
+    before: &[f64],
+    moved: &[LoadChange],
+    cpu: impl Fn(usize) -> Option<f64>,
+) {
+    for (at, backend) in world.upstream.backends.iter().enumerate() {
+        let (was, is) = (before[at], backend.load_factor());
+        let told = moved.iter().find(|change| change.backend == at).map(|change| (change.from, change.to));
+        assert_eq!(told, (was != is).then_some((was, is)), "what has moved is told");
+        match (world.settings.load_aware, cpu(at)) {
+            (None, _) => assert_eq!(is, was, "nobody looks at a CPU"),
+            (Some(rules), Some(cpu)) if cpu > rules.from => {
+                assert!(cpu < 1.0 || is <= was, "{was} to {is} at {cpu}")
+            }
+            _ => assert!(is >= was, "{was} to {is} without a reason"),
+        }
+    }
 }
 
 fn suspicion_needs_a_recent_sign(backend: &Backend, fate: &Fate, now: Instant) {
