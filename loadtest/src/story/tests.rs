@@ -233,6 +233,7 @@ fn a_run_of_which_nothing_was_recorded_has_a_report() {
     recording.backends.push("a-backend-with-a-name-that-is-longer-than-its-room".to_owned());
     recording.cpu.push(Vec::new());
     assert_eq!(texts(&recording).len(), 8);
+    assert!(text(&recording, "cpu-per-backend.svg").contains("nothing was recorded"));
     recording.seconds = 0.0;
     assert_eq!(texts(&recording).len(), 8);
 }

@@ -145,11 +145,11 @@ fn interval(series: &[Series]) -> f64 {
 
 fn source(args: &Args, counters: &[Series]) -> String {
     format!(
-        "Load: {} requests per second on {}. Counters and CPU usage are the samples of Prometheus, scraped every {:.1} s; \
+        "Load: {} requests per second on {}. Counters and CPU usage are the samples of Prometheus, scraped every {} s; \
          the moments of the balancer's decisions are its own; failures, gaps and latency are what the client saw.",
         args.rate,
         args.url,
-        interval(counters)
+        (interval(counters) * 10.0).round() / 10.0
     )
 }
 

@@ -31,9 +31,9 @@ pub(super) const GRID: Ink = ink(0xE4_E8ED, 0x2B_323B);
 /// The foot of a graph.
 pub(super) const AXIS: Ink = ink(0xAE_B6C0, 0x4A_5561);
 /// Half of the answers.
-pub(super) const P50: Ink = ink(0x1F_70D7, 0x6B_A9FF);
+pub(super) const P50: Ink = ink(0x0E_7C86, 0x4F_D1DB);
 /// All answers but one in a hundred.
-pub(super) const P99: Ink = ink(0x8A_3FC4, 0xC7_9BFF);
+pub(super) const P99: Ink = ink(0xB8_356E, 0xFF_85B5);
 /// An outage.
 pub(super) const OUTAGE: Ink = ink(0xD9_3025, 0xFF_6B60);
 /// A slow start.
@@ -42,15 +42,16 @@ pub(super) const RAMP: Ink = ink(0xE0_A100, 0xE6_B84A);
 const GOOD_MARK: Ink = ink(0x1F_7A34, 0x5F_CF75);
 const BAD_MARK: Ink = ink(0xC9_2A2A, 0xFF_7B72);
 
+/// As on the dashboards, darker in the light.
 const BACKENDS: [Ink; 8] = [
-    ink(0x1F_6FD6, 0x6A_A8FF),
-    ink(0xD9_6B0B, 0xFF_A657),
-    ink(0x0B_8A6B, 0x3F_CFA8),
-    ink(0x7A_4FC9, 0xB7_99FF),
-    ink(0xB8_357E, 0xFF_85BF),
-    ink(0x7C_6A0A, 0xD9_C34F),
-    ink(0x0C_7A9E, 0x55_C8EE),
-    ink(0x6B_5B53, 0xC3_B0A6),
+    ink(0x1F_6FD6, 0x57_94F2),
+    ink(0xB0_8600, 0xF2_CC0C),
+    ink(0x8F_45BD, 0xB8_77D9),
+    ink(0x0B_857A, 0x33_B5A5),
+    ink(0xC2_3F96, 0xE6_85C5),
+    ink(0x8A_6A48, 0xC4_A484),
+    ink(0x3F_86C8, 0x8A_B8FF),
+    ink(0x66_6C7F, 0xA3_A8B8),
 ];
 
 const CLASSES: [(Class, Ink); 5] = [
@@ -66,7 +67,7 @@ const STATES: [(State, Ink); 5] = [
     (State::Down, ink(0xF5_B5B0, 0x8A_2622)),
     (State::SlowStart, ink(0xFB_E29A, 0x6B_5410)),
     (State::Draining, ink(0xC6_D5EC, 0x33_4B6E)),
-    (State::Ejected, ink(0xF8_C9A2, 0x7A_4216)),
+    (State::Ejected, ink(0xDF_C6F0, 0x5E_3B78)),
 ];
 
 /// The colour of the backend at this position, on every graph.

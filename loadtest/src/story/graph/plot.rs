@@ -3,7 +3,7 @@
 use super::axis::{self, Ticked};
 use super::canvas::{Chart, stroke, text};
 use super::layout::Layout;
-use super::palette::{self, Ink, P50, P99, PAPER, TEXT};
+use super::palette::{self, FAINT, Ink, P50, P99, PAPER, TEXT};
 use super::{GraphError, GraphKind};
 use crate::story::{Line, Point, Story};
 use plotters::prelude::*;
@@ -21,6 +21,9 @@ const WIDER_MAX: usize = 3;
 
 /// What is kept free above the highest value, as a part of it.
 const HEADROOM: f64 = 1.06;
+
+/// How strong the colours of areas are: full ones are too loud for so much of a page.
+const FILL: f64 = 0.8;
 
 /// The part of its row that a band fills.
 const BAND: f64 = 0.76;
@@ -104,6 +107,9 @@ pub(super) fn draw(
     layout: &Layout,
 ) -> Result<(), GraphError> {
     let backends = || story.backends.iter().enumerate();
+    if is_empty(story, kind) {
+        return say_empty(chart, story, kind, layout);
+    }
     match kind {
         GraphKind::Rps => lines(chart, WIDER, backends().map(|(at, each)| (&each.rps, palette::backend(at)))),
         GraphKind::Cpu => lines(chart, WIDER, backends().map(|(at, each)| (&each.cpu, palette::backend(at)))),
@@ -116,6 +122,34 @@ pub(super) fn draw(
         }
         GraphKind::States => bands(chart, story, layout),
     }
+}
+
+fn is_empty(story: &Story, kind: GraphKind) -> bool {
+    let backends = story.backends.iter();
+    let none = |mut lines: Box<dyn Iterator<Item = &Line> + '_>| {
+        lines.all(|line| line.iter().all(|point| point.value.is_none()))
+    };
+    match kind {
+        GraphKind::Rps => none(Box::new(backends.map(|backend| &backend.rps))),
+        GraphKind::Cpu => none(Box::new(backends.map(|backend| &backend.cpu))),
+        GraphKind::Share => none(Box::new(backends.map(|backend| &backend.share))),
+        GraphKind::Total => none(Box::new(story.classes.iter().map(|class| &class.line))),
+        GraphKind::Latency => none(Box::new([&story.p50, &story.p99].into_iter())),
+        GraphKind::States => false,
+    }
+}
+
+/// An empty graph could be taken for values of 0.
+fn say_empty(
+    chart: &mut Chart<'_, '_>,
+    story: &Story,
+    kind: GraphKind,
+    layout: &Layout,
+) -> Result<(), GraphError> {
+    let range = axis(story, kind).scale.range;
+    let middle = (story.seconds / 2.0, (range.start + range.end) / 2.0);
+    let style = text(layout.letters, FAINT).pos(Pos::new(HPos::Center, VPos::Center));
+    chart.draw_series([Text::new("nothing was recorded".to_owned(), middle, style)]).map(|_| ())
 }
 
 fn logarithm(line: &Line) -> Line {
@@ -173,7 +207,7 @@ fn shares(chart: &mut Chart<'_, '_>, story: &Story) -> Result<(), GraphError> {
             let lower = lower.map(|(point, under)| (point.at, under.value.unwrap_or(0.0)));
             let outline: Vec<(f64, f64)> =
                 upper.map(|point| (point.at, point.value.unwrap_or(0.0))).chain(lower).collect();
-            chart.draw_series([Polygon::new(outline, ink.rgb().filled())])?;
+            chart.draw_series([Polygon::new(outline, ink.rgb().mix(FILL).filled())])?;
         }
         under = over;
     }
