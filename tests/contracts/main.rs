@@ -4,6 +4,7 @@
 //! A failing contract prints each violation as `file:line: what is wrong`, so that an editor can jump to it.
 
 mod budgets;
+mod compose;
 mod documents;
 mod import_law;
 mod lints;
@@ -12,3 +13,4 @@ mod monitoring;
 mod names;
 mod tree;
 mod words;
+mod yaml;
