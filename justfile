@@ -35,6 +35,10 @@ experiment *ARGS:
 bless:
     BLESS=1 INSTA_UPDATE=always cargo test --workspace --locked
 
+# The stack of compose.yaml, built and run for real; needs Docker
+compose-test:
+    ./check compose
+
 # Fuzz one target for longer than ./check does
 fuzz TARGET SECONDS='600':
     cargo +nightly fuzz run {{TARGET}} fuzz/corpus/{{TARGET}} fuzz/seeds/{{TARGET}} -- -max_total_time={{SECONDS}}

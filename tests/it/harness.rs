@@ -32,12 +32,18 @@ pub(crate) fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
 
 /// Waits until `attempt` succeeds; fails the test with what it last said when it does not in time.
 #[track_caller]
-pub(crate) fn eventually_ok<T>(mut attempt: impl FnMut() -> Result<T, String>) -> T {
-    let deadline = Instant::now() + PATIENCE;
+pub(crate) fn eventually_ok<T>(attempt: impl FnMut() -> Result<T, String>) -> T {
+    within(PATIENCE, attempt)
+}
+
+/// As [`eventually_ok`], for what may take another time.
+#[track_caller]
+pub(crate) fn within<T>(patience: Duration, mut attempt: impl FnMut() -> Result<T, String>) -> T {
+    let deadline = Instant::now() + patience;
     loop {
         match attempt() {
             Ok(value) => return value,
-            Err(why) => assert!(Instant::now() < deadline, "not within {PATIENCE:?}: {why}"),
+            Err(why) => assert!(Instant::now() < deadline, "not within {patience:?}: {why}"),
         }
         pause(Duration::from_millis(5));
     }

@@ -54,5 +54,6 @@ mod start;
 mod waiting_times;
 mod why;
 
-// What someone sees who has nothing but the program.
+// What someone sees who has nothing but the program, and who has Docker.
+mod compose;
 mod demo;
