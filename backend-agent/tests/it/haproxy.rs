@@ -144,7 +144,8 @@ async fn the_weight_of_a_busy_backend_falls_and_comes_back() {
 #[tokio::test]
 async fn a_backend_drains_while_it_ends_and_gets_work_again_once_it_is_back() {
     let server = Gateway::start(ACCEPTED).await;
-    let script = "trap 'echo asked' TERM; trap 'exit 0' USR1; echo ready; while :; do sleep 0.05; done";
+    let script =
+        "trap 'echo asked' TERM; trap 'exit 0' USR1; echo ready; while kill -0 $PPID; do sleep 0.05; done";
     let free = nobody().to_string();
     let options = ["--source", "host", "--agent-check", &free, "--", "sh", "-c", script];
     let agent: SocketAddr = free.parse().unwrap();
@@ -186,7 +187,7 @@ async fn a_process_that_is_gone_is_down_and_says_why() {
 
 #[tokio::test]
 async fn the_program_is_asked_to_end_only_after_it_was_drained() {
-    let script = "trap 'echo asked; exit 0' TERM; echo ready; while :; do sleep 0.05; done";
+    let script = "trap 'echo asked; exit 0' TERM; echo ready; while kill -0 $PPID; do sleep 0.05; done";
     let free = nobody().to_string();
     let drain = ["--source", "host", "--agent-check", &free, "--drain-for"];
     let beside = ["--", "sh", "-c", script];

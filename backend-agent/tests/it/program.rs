@@ -46,7 +46,7 @@ async fn signals_are_passed_on_and_the_agent_stays_until_the_program_has_ended()
     let gateway = Gateway::start(ACCEPTED).await;
     let push = ["--source", "host", "--push", &gateway.url(), "--push-interval", "100ms"];
     let script = "trap 'echo reload' HUP; trap 'echo draining' TERM; trap 'echo done; exit 5' USR1
-                  echo ready; while :; do sleep 0.05; done";
+                  echo ready; while kill -0 $PPID; do sleep 0.05; done";
     let mut agent = beside(&push, script).await;
     assert_eq!(agent.line().await, "ready");
     agent.signal(Signal::HUP);
@@ -86,7 +86,7 @@ async fn processes_that_the_program_leaves_behind_are_reaped() {
 
 #[tokio::test]
 async fn auto_measures_the_program_where_there_is_no_container() {
-    let agent = beside(&[], "while :; do :; done").await;
+    let agent = beside(&[], "while kill -0 $PPID; do :; done").await;
     let container = value(agent.address, "agent_info{source=\"container\",version=\"0.1.0\"}").await;
     if container.is_none() {
         assert_eq!(value(agent.address, "agent_info{source=\"process\",version=\"0.1.0\"}").await, Some(1.0));

@@ -24,7 +24,7 @@ async fn agent(source: Source, root: &Path) -> SocketAddr {
 
 /// A process that keeps one CPU busy, for at most a minute should nobody end it.
 fn burner() -> Child {
-    let script = "ulimit -t 60; while :; do :; done";
+    let script = "ulimit -t 60; while kill -0 $PPID; do :; done";
     Command::new("sh").args(["-c", script]).stdin(Stdio::null()).kill_on_drop(true).spawn().unwrap()
 }
 
@@ -107,7 +107,7 @@ async fn of_a_host_everything_is_shown_and_promtool_finds_nothing_to_improve() {
 async fn what_a_process_writes_to_disk_is_its_own() {
     // Not under /tmp, which may be memory.
     let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("written-by-{}", std::process::id()));
-    let script = format!("while :; do echo something > {}; sleep 0.05; done", file.display());
+    let script = format!("while kill -0 $PPID; do echo something > {}; sleep 0.05; done", file.display());
     let mut writer = Command::new("sh").args(["-c", &script]).kill_on_drop(true).spawn().unwrap();
     let agent = agent(Source::Process(writer.id().unwrap()), Path::new("/")).await;
     until(agent, "agent_disk_written_bytes_total", |written| written > Some(0.0)).await;
