@@ -2,15 +2,14 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::io::Write as _;
-use std::net::SocketAddr;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
 use std::process::{Command, Output};
 use std::thread;
 use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::harness::wire::{Message, Wire};
 use crate::harness::{PATIENCE, pause, within};
 
 /// Names the project, and so says that the test is wanted.
@@ -76,28 +75,37 @@ impl Stack {
     }
 
     /// Gets a path of a service as JSON.
-    #[track_caller]
-    pub(crate) fn json(&self, (service, port): (&str, u16), path: &str) -> Value {
-        let request = format!("GET {path} HTTP/1.1\r\nhost: {service}\r\nconnection: close\r\n\r\n");
-        let answer: Message = Wire::connect(self.address(service, port)).exchange(request);
-        serde_json::from_slice(&answer.body).expect("it speaks JSON")
+    ///
+    /// By HTTP/1.0, whose bodies end with the connection, and with more patience than for the balancer: whoever keeps the
+    /// record may be slow.
+    pub(crate) fn json(&self, (service, port): (&str, u16), path: &str) -> Result<Value, String> {
+        let address = self.address(service, port);
+        let ask = || {
+            let mut stream = TcpStream::connect(address)?;
+            stream.set_read_timeout(Some(Duration::from_secs(60)))?;
+            write!(stream, "GET {path} HTTP/1.0\r\nhost: {service}\r\n\r\n")?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer)?;
+            Ok(answer)
+        };
+        let answer = ask().map_err(|error: std::io::Error| format!("{service} does not answer: {error}"))?;
+        let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+        serde_json::from_str(body).map_err(|error| format!("{service} answers {answer:?}: {error}"))
     }
 
     /// The value of each series that Prometheus finds for `query`.
-    #[track_caller]
-    pub(crate) fn query(&self, query: &str) -> Vec<f64> {
+    pub(crate) fn query(&self, query: &str) -> Result<Vec<f64>, String> {
         let encoded: String = query.bytes().map(|byte| format!("%{byte:02X}")).collect();
-        let told = self.json(("prometheus", 9090), &format!("/api/v1/query?query={encoded}"));
-        let series = told["data"]["result"].as_array();
-        let series = series.ok_or_else(|| format!("{query}: {told}")).expect("it is a query");
-        series.iter().filter_map(|one| one["value"][1].as_str()?.parse().ok()).collect()
+        let told = self.json(("prometheus", 9090), &format!("/api/v1/query?query={encoded}"))?;
+        let series = told["data"]["result"].as_array().ok_or_else(|| format!("{query}: {told}"))?;
+        Ok(series.iter().filter_map(|one| one["value"][1].as_str()?.parse().ok()).collect())
     }
 
     /// Waits until every series of `query` has the value `expected`, and there is one.
     #[track_caller]
     pub(crate) fn expect(&self, patience: Duration, query: &str, expected: f64) {
         within(patience, || {
-            let values = self.query(query);
+            let values = self.query(query)?;
             let all = !values.is_empty() && values.iter().all(|value| (value - expected).abs() < 1e-9);
             if !all {
                 pause(Duration::from_millis(100));
@@ -109,7 +117,7 @@ impl Stack {
     /// Whether the Pushgateway holds what this backend's agent pushed.
     #[track_caller]
     pub(crate) fn is_pushed(&self, backend: &str) -> bool {
-        let groups = self.json(("pushgateway", 9091), "/api/v1/metrics");
+        let groups = self.json(("pushgateway", 9091), "/api/v1/metrics").expect("a Pushgateway answers");
         let groups = groups["data"].as_array().expect("a Pushgateway lists its groups");
         groups
             .iter()
