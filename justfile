@@ -31,6 +31,10 @@ demo *ARGS:
 experiment *ARGS:
     cargo run --release -p loadtest --bin experiment -- {{ARGS}}
 
+# The rules of Prometheus, checked and tested incident by incident
+rules:
+    promtool check config monitoring/prometheus.yml && promtool test rules monitoring/rules/tests/*.yml
+
 # Accept changed generated files and snapshots; read the diff before you commit it
 bless:
     BLESS=1 INSTA_UPDATE=always cargo test --workspace --locked

@@ -63,11 +63,29 @@ fn annotations_speak_of_labels_that_the_expression_has() {
 }
 
 #[test]
+fn inhibitions_are_about_alerts_that_exist() {
+    let file = tree::read("monitoring/alertmanager.yml");
+    let name = Regex::new(r"\bPlimsoll[A-Z]\w+").expect("invariant: a constant pattern");
+    let rules = Rules::load();
+    let mut found = Vec::new();
+    for (line, text) in file.lines() {
+        for named in name.find_iter(text).map(|name| name.as_str()) {
+            if !rules.alerts().any(|(name, ..)| name == named) {
+                found.push(file.violation(line, format!("there is no alert {named}")));
+            }
+        }
+    }
+    assert!(name.find_iter(&file.text).count() > 4, "the inhibitions are found");
+    tree::assert_kept("an inhibition never applies", found);
+}
+
+#[test]
 fn alerts_are_series_that_dashboards_can_select() {
     let rules = Rules::load();
     let known = rules.series.get("ALERTS").expect("there are alerts");
     for label in ["alertname", "alertstate", "severity", "upstream", "backend", "instance"] {
         assert!(known.labels.contains(label), "ALERTS has the label {label}: {:?}", known.labels);
     }
+    assert!(known.values["alertname"].contains("PlimsollAbsent") && known.values["severity"].len() == 2);
     assert!(Series::scraped().get("ALERTS").is_none(), "no target exports them");
 }

@@ -58,13 +58,13 @@ impl Rules {
         let mut all = Vec::new();
         for rule in files().iter().flat_map(in_file) {
             let reading = expression::read(&rule.expr, &series);
-            let mut labels = reading.labels.clone();
-            labels.extend(rule.labels.keys().cloned());
+            let own = rule.labels.iter().map(|(label, value)| (label.as_str(), value.as_str()));
             match &rule.makes {
-                Makes::Record(name) => series.record(name, labels),
-                Makes::Alert(_) => {
-                    labels.extend(["alertname".to_owned(), "alertstate".to_owned()]);
-                    series.record("ALERTS", labels);
+                Makes::Record(name) => series.record(name, &reading.labels, own),
+                Makes::Alert(name) => {
+                    let state = ["pending", "firing"].map(|state| ("alertstate", state));
+                    let added = own.chain([("alertname", name.as_str())]).chain(state);
+                    series.record("ALERTS", &reading.labels, added);
                 }
             }
             all.push((rule, reading));

@@ -88,10 +88,21 @@ impl Series {
         }
     }
 
-    /// Adds what a rule makes.
-    pub(crate) fn record(&mut self, name: &str, labels: BTreeSet<String>) {
+    /// Adds what a rule makes: the labels of its expression, and those that it adds with their values.
+    pub(crate) fn record<'a>(
+        &mut self,
+        name: &str,
+        labels: &BTreeSet<String>,
+        added: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) {
+        let jobs = self.0.get("up").and_then(|up| up.values.get("job")).cloned();
         let known = self.0.entry(name.to_owned()).or_default();
-        known.labels.extend(labels);
+        known.labels.extend(labels.iter().cloned());
+        known.values.extend(jobs.map(|jobs| ("job".to_owned(), jobs)));
+        for (label, value) in added {
+            known.labels.insert(label.to_owned());
+            known.values.entry(label.to_owned()).or_default().insert(value.to_owned());
+        }
     }
 
     /// What is known of the series of this name.
