@@ -165,6 +165,42 @@ async fn an_interrupted_experiment_starts_what_it_has_killed() {
 }
 
 #[tokio::test]
+async fn an_interrupt_ends_what_docker_has_started_and_takes_the_stack_down() {
+    let place = tempfile::tempdir().unwrap();
+    let note = place.path().join("compose");
+    let docker = StandIn::docker(&format!(
+        "case \"$*\" in *' up '*) sleep 1000 & echo $! >{0}.new; mv {0}.new {0}; wait;; esac",
+        note.display()
+    ));
+    let report = place.path().join("report");
+    let experiment = experiment(&["--docker", docker.path(), "--report", report.to_str().unwrap()]);
+    let deadline = Instant::now() + LONG;
+    while !note.exists() {
+        assert!(Instant::now() < deadline, "{:?}", docker.calls());
+        sleep(Duration::from_millis(10)).await;
+    }
+    let compose = std::fs::read_to_string(&note).unwrap();
+    let id = experiment.id().and_then(|id| Pid::from_raw(id.cast_signed())).unwrap();
+    kill_process(id, Signal::TERM).unwrap();
+    let output = ended(experiment).await;
+    assert!(!output.status.success() && said(&output).contains("interrupted"), "{}", said(&output));
+    assert!(
+        docker.calls().last().unwrap().ends_with("down --volumes --remove-orphans"),
+        "{:?}",
+        docker.calls()
+    );
+    while is_sleeping(compose.trim()) {
+        assert!(Instant::now() < deadline, "what docker started goes on");
+        sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// Whether the process with this id is the `sleep` that it was.
+fn is_sleeping(id: &str) -> bool {
+    std::fs::read_to_string(format!("/proc/{id}/cmdline")).is_ok_and(|line| line.starts_with("sleep"))
+}
+
+#[tokio::test]
 async fn a_prometheus_that_does_not_answer_is_named_before_anything_is_killed() {
     let stack = StandIn::stack().await;
     let docker = StandIn::docker("");

@@ -1,8 +1,10 @@
 //! A docker compose project: brought up, acted on and taken down by the commands that one would type.
 
 use anyhow::Context as _;
+use rustix::process::{Pid, Signal, kill_process_group};
+use std::io;
 use std::path::PathBuf;
-use std::process::Stdio;
+use std::process::{Output, Stdio};
 use std::time::SystemTime;
 use tokio::process::Command;
 
@@ -77,8 +79,8 @@ impl Compose {
     }
 
     async fn output(&self, mut command: Command, args: &[&str]) -> anyhow::Result<String> {
-        let output = command.stdin(Stdio::null()).kill_on_drop(true).output().await;
-        let output = output.with_context(|| self.missing())?;
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let output = finish(command).await.with_context(|| self.missing())?;
         let said = String::from_utf8_lossy(&output.stderr);
         anyhow::ensure!(output.status.success(), "docker {} fails: {}", args.join(" "), last_lines(&said));
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
@@ -86,9 +88,13 @@ impl Compose {
 
     async fn show(&self, args: &[&str]) -> anyhow::Result<()> {
         let mut command = self.command(args);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).kill_on_drop(true);
-        let status = command.status().await.with_context(|| self.missing())?;
-        anyhow::ensure!(status.success(), "docker compose {} fails; what it said is above", args.join(" "));
+        command.stdout(Stdio::null());
+        let output = finish(command).await.with_context(|| self.missing())?;
+        anyhow::ensure!(
+            output.status.success(),
+            "docker compose {} fails; what it said is above",
+            args.join(" ")
+        );
         Ok(())
     }
 
@@ -110,6 +116,27 @@ impl Compose {
             "cannot start {}; install Docker with its compose plugin, or name the program by --docker",
             self.docker.display()
         )
+    }
+}
+
+/// Runs a command to its end. Dropped before, it ends the command with all that it has started: docker runs compose as
+/// a child, which would go on bringing up what is about to be taken down.
+async fn finish(mut command: Command) -> io::Result<Output> {
+    let child = command.stdin(Stdio::null()).process_group(0).kill_on_drop(true).spawn()?;
+    let mut group = Group(child.id().and_then(|id| Pid::from_raw(id.cast_signed())));
+    let output = child.wait_with_output().await;
+    group.0 = None;
+    output
+}
+
+/// Processes that were started together; killed when dropped. None once they have ended.
+struct Group(Option<Pid>);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(group) = self.0 {
+            let _ = kill_process_group(group, Signal::KILL); // they may have ended by themselves
+        }
     }
 }
 

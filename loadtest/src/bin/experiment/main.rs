@@ -152,6 +152,7 @@ async fn experiment(args: &Args) -> anyhow::Result<Story> {
         if raise {
             args.compose().check_absent().await?;
             raised = true;
+            say("bringing the stack up; the first time it is built")?;
             args.compose().up().await?;
         }
         conduct::conduct(args, &mut actor).await
