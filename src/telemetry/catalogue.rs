@@ -121,7 +121,7 @@ catalogue! {
             "Share of the traffic that the configuration intends, relative to the backend's peers.",
             when "you compare the traffic that a backend gets with what it should get";
         BACKEND_EFFECTIVE_WEIGHT = Gauge "plimsoll_backend_effective_weight" [upstream, backend] "weight",
-            "Weight that the balancer works with now: reduced in slow start and for a busy CPU, 0 while the backend gets nothing.",
+            "Weight that the balancer works with now: reduced in slow start and for a busy CPU, 0 while it gets no new requests.",
             when "you watch a backend ramp up after it came back";
         BACKEND_INTENDED_SHARE = Gauge "plimsoll_backend_intended_share" [upstream, backend] "share, 0 to 1",
             "Share of new requests that is intended for the backend now.",
