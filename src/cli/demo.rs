@@ -168,14 +168,7 @@ fn greeting(fleet: &mut Fleet, args: &Arguments) -> anyhow::Result<String> {
     );
     for member in &mut fleet.members {
         let pid = member.pid().unwrap_or_default();
-        let agent = member.agent_address.map(|agent| format!("; its agent http://{agent}/metrics"));
-        write!(
-            text,
-            "\n{} pid {pid} at http://{}{}",
-            member.name,
-            member.address,
-            agent.unwrap_or_default()
-        )?;
+        write!(text, "\n{} pid {pid} at http://{}", member.name, member.address)?;
     }
     write!(text, "\n{} requests per second for {} s; ", args.rate, args.duration.as_secs_f64())?;
     text += match args.scenario {

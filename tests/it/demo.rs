@@ -44,13 +44,13 @@ async fn wait_for(what: &str, condition: impl Fn() -> bool) {
     }
 }
 
-/// Reads lines until one contains `text`, and returns all of them.
-async fn lines_until(from: impl AsyncRead + Unpin, text: &str) -> Vec<String> {
+/// Reads lines until one is as it is waited for, and returns all of them.
+async fn lines_until(from: impl AsyncRead + Unpin, is_wanted: impl Fn(&str) -> bool) -> Vec<String> {
     let mut lines = BufReader::new(from).lines();
     let mut read = Vec::new();
-    while read.last().is_none_or(|last: &String| !last.contains(text)) {
+    while read.last().is_none_or(|last: &String| !is_wanted(last)) {
         let line = timeout(LONG, lines.next_line()).await.unwrap().unwrap();
-        assert!(line.is_some(), "no line contains {text:?}: {read:?}");
+        assert!(line.is_some(), "no line is as it is waited for: {read:?}");
         read.extend(line);
     }
     read
@@ -111,10 +111,11 @@ async fn a_file_that_is_no_report_stops_the_demo_before_it_begins() {
 }
 
 #[tokio::test]
-async fn an_interrupted_demo_reports_what_was_and_ends_its_processes() {
+async fn an_interrupted_demo_shows_and_reports_what_was_and_ends_its_processes() {
     let mut demo = demo(&["--duration", "10m"]);
     let pid = demo.id().unwrap();
-    let lines = lines_until(demo.stdout.as_mut().unwrap(), "t=1s").await;
+    let shows_cpu = |line: &str| line.contains(" cpu=") && !line.contains(" cpu=-");
+    let lines = lines_until(demo.stdout.as_mut().unwrap(), shows_cpu).await;
     assert!(lines.iter().any(|line| line.starts_with("backend-3 pid ")), "{lines:?}");
     assert_eq!(processes_of(pid).len(), 7, "three backends, their agents and the balancer");
     kill_process(Pid::from_raw(pid.cast_signed()).unwrap(), Signal::INT).unwrap();
@@ -128,7 +129,7 @@ async fn an_interrupted_demo_reports_what_was_and_ends_its_processes() {
 async fn a_demo_that_is_killed_leaves_no_process_behind() {
     let mut demo = demo(&["--duration", "10m", "--json"]);
     let pid = demo.id().unwrap();
-    lines_until(demo.stderr.as_mut().unwrap(), "requests per second").await;
+    lines_until(demo.stderr.as_mut().unwrap(), |line| line.contains("requests per second")).await;
     assert_eq!(processes_of(pid).len(), 7);
     demo.kill().await.unwrap();
     wait_for("the end of the demo's processes", || processes_of(pid).is_empty()).await;

@@ -44,9 +44,8 @@ pub(super) struct Member {
     pub(super) name: String,
     /// Where it answers; the same again after a restart.
     pub(super) address: SocketAddr,
-    /// Where its agent answers; None while there is no process to watch.
-    pub(super) agent_address: Option<SocketAddr>,
     backend: Child,
+    /// None while there is no process to watch.
     agent: Option<Child>,
     /// Keeps the address from other programs while the backend is down.
     _reserved: TcpSocket,
@@ -72,6 +71,10 @@ impl Fleet {
         let balancer = Child::start("balancer", args, &folder.path)?;
         let mut fleet = Fleet { web, admin, members, balancer, folder };
         fleet.ready().await?;
+        // Now there is somebody to push to.
+        for member in &mut fleet.members {
+            member.start_agent(admin, &fleet.folder.path).await?;
+        }
         Ok(fleet)
     }
 
@@ -125,19 +128,19 @@ impl Fleet {
         let member = &mut self.members[index];
         if let Some(mut agent) = member.agent.take() {
             agent.kill().await?; // it watched a process that is gone
-            member.agent_address = None;
         }
         member.backend = start_backend(&member.name, member.address, &self.folder.path).await?;
-        member.start_agent(&self.folder.path).await
+        member.start_agent(self.admin, &self.folder.path).await
     }
 
-    /// Ends everything in the order in which nothing fails: the balancer first, then what it forwards to.
+    /// Ends everything in the order in which nothing fails: who pushes to the balancer first, then the balancer, then what it
+    /// forwards to.
     pub(super) async fn end(mut self) -> anyhow::Result<()> {
-        let mut result = self.balancer.end().await;
-        for member in &mut self.members {
-            for child in member.agent.iter_mut().chain([&mut member.backend]) {
-                result = result.and(child.end().await);
-            }
+        let (agents, backends): (Vec<_>, Vec<_>) =
+            self.members.iter_mut().map(|member| (member.agent.as_mut(), &mut member.backend)).unzip();
+        let mut result = Ok(());
+        for child in agents.into_iter().flatten().chain([&mut self.balancer]).chain(backends) {
+            result = result.and(child.end().await);
         }
         result
     }
@@ -173,26 +176,28 @@ impl Member {
         let name = format!("backend-{number}");
         let (reserved, address) = reserve().context("no port is free on 127.0.0.1")?;
         let backend = start_backend(&name, address, folder).await?;
-        let mut member =
-            Member { name, address, agent_address: None, backend, agent: None, _reserved: reserved };
-        member.start_agent(folder).await?;
-        Ok(member)
+        Ok(Member { name, address, backend, agent: None, _reserved: reserved })
     }
 
-    async fn start_agent(&mut self, folder: &Path) -> anyhow::Result<()> {
+    /// Starts the agent of the backend, which pushes what it measures to the balancer.
+    async fn start_agent(&mut self, admin: SocketAddr, folder: &Path) -> anyhow::Result<()> {
         let pid = self.backend.pid().with_context(|| self.backend.last_words())?;
-        let parent = parent_option();
-        let watched = pid.to_string();
+        let (parent, watched, gateway) = (parent_option(), pid.to_string(), format!("http://{admin}"));
         let args = ["demo-process", "agent", &parent, "--listen", "127.0.0.1:0", "--process", &watched];
-        let mut agent = Child::start(&format!("agent-of-{}", self.name), args, folder)?;
-        self.agent_address = Some(agent.address().await?);
-        self.agent = Some(agent);
-        Ok(())
+        let push = ["--push", &gateway, "--push-interval", "1s", "--instance", &self.name];
+        let name = format!("agent-of-{}", self.name);
+        let agent = self.agent.insert(Child::start(&name, args.into_iter().chain(push), folder)?);
+        agent.address().await.map(drop)
     }
 
     /// The process id of the backend; None while there is no process.
     pub(super) fn pid(&mut self) -> Option<u32> {
         self.backend.pid()
+    }
+
+    /// The CPU usage in percent that its agent pushed last, in the page `metrics`. None when nothing is held.
+    pub(super) fn cpu(&self, metrics: &str) -> Option<f64> {
+        scrape::sum(metrics, "cpu_usage", &[&format!("instance=\"{}\"", self.name)])
     }
 
     /// This backend's value of the balancer's metric `name` in the page `metrics`, over all other labels.
@@ -229,7 +234,7 @@ fn configuration(web: SocketAddr, admin: SocketAddr, members: &[Member]) -> Stri
         members.iter().map(|member| format!("      - {}\n", member.address)).collect();
     format!(
         "# What this demo runs. With backends of your own, start it with: plimsoll run -c plimsoll.yaml\n\
-         admin:\n  address: {admin}\n\
+         admin:\n  address: {admin}\n  push: {{expiry: 5s}} # the agents push every second\n\
          listeners:\n  web:\n    address: {web}\n\
          upstreams:\n  app:\n    response_header: true # names the backend in each answer\n    \
          health: {{http: /api/status}}\n    backends:\n{}",

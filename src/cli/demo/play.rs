@@ -53,6 +53,8 @@ pub(super) struct Play<'a> {
     told: Vec<State>,
     /// Attempts on each backend that the balancer repeated on another.
     retried: Vec<u64>,
+    /// CPU usage of each backend, as its agent has pushed it to the balancer.
+    cpu: Vec<Option<f64>>,
     /// When each backend was found to have no process.
     absent_since: Vec<Option<Instant>>,
     /// Whose process is known to have ended.
@@ -86,6 +88,7 @@ impl<'a> Play<'a> {
             states: vec![State::Up; names.len()],
             told: vec![State::Up; names.len()],
             retried: vec![0; names.len()],
+            cpu: vec![None; names.len()],
             absent_since: vec![None; names.len()],
             gone: vec![false; names.len()],
             history: None,
@@ -114,7 +117,7 @@ impl<'a> Play<'a> {
                 Some(report) = loading.join_next() => {
                     let report = report?;
                     (self.requests, self.failed) = (report.requests, report.failed);
-                    self.draw(&observer).await?;
+                    self.draw(&observer)?;
                     self.keep_the_end().await;
                     let Play { restart, history, .. } = self;
                     return Ok(Outcome { report, restart, interrupted, history });
@@ -173,14 +176,14 @@ impl<'a> Play<'a> {
             None => {}
         }
         if self.last_draw.is_none_or(|last| last.elapsed() >= DRAW) {
-            self.draw(observer).await?;
+            self.draw(observer)?;
         }
         Ok(())
     }
 
-    async fn draw(&mut self, observer: &Observer) -> anyhow::Result<()> {
+    fn draw(&mut self, observer: &Observer) -> anyhow::Result<()> {
         self.last_draw = Some(Instant::now());
-        let view = self.view(observer).await;
+        let view = self.view(observer);
         Ok(self.screen.draw(&view)?)
     }
 
@@ -192,6 +195,7 @@ impl<'a> Play<'a> {
             if let Some(retried) = member.value(page, "plimsoll_retries_total") {
                 self.retried[index] = retried as u64;
             }
+            self.cpu[index] = member.cpu(page);
             let state = State::of(member.value(page, "plimsoll_backend_state"));
             self.states[index] = state;
             if state != State::Unknown && std::mem::replace(&mut self.told[index], state) != state {
@@ -301,8 +305,10 @@ impl<'a> Play<'a> {
         Ok(())
     }
 
-    async fn view(&mut self, observer: &Observer) -> View {
-        let cpu = self.cpu().await;
+    fn view(&mut self, observer: &Observer) -> View {
+        let members = self.fleet.members.iter_mut().zip(&self.cpu);
+        // What was pushed of a process that is gone is still held for a moment.
+        let cpu: Vec<_> = members.map(|(member, cpu)| cpu.filter(|_| member.pid().is_some())).collect();
         self.keep(|history, elapsed| history.note_cpu(elapsed, &cpu));
         let (each, total) = self.recent.figures(&self.names, SHOWN);
         let members = self.fleet.members.iter_mut().zip(&self.states).zip(&self.retried).zip(each).zip(cpu);
@@ -325,20 +331,5 @@ impl<'a> Play<'a> {
             in_flight: observer.in_flight(),
             events: self.events.clone(),
         }
-    }
-
-    /// CPU usage of each backend's process as its agent tells it; None where no agent answers.
-    async fn cpu(&mut self) -> Vec<Option<f64>> {
-        let mut asking = JoinSet::new();
-        for (index, member) in self.fleet.members.iter_mut().enumerate() {
-            if let (Some(_), Some(agent)) = (member.pid(), member.agent_address) {
-                asking.spawn(async move { (index, scrape::page(agent, "/metrics").await) });
-            }
-        }
-        let mut cpu = vec![None; self.names.len()];
-        for (index, page) in asking.join_all().await {
-            cpu[index] = page.ok().and_then(|page| scrape::sum(&page, "cpu_usage", &[]));
-        }
-        cpu
     }
 }

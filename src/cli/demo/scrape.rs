@@ -1,4 +1,4 @@
-//! Reads figures from the `/metrics` of the balancer and the agents, as Prometheus would.
+//! Reads figures from the `/metrics` of the balancer, as Prometheus would.
 //!
 //! It stands apart because the demo sees the balancer only from outside, through what every user can see too.
 
