@@ -18,6 +18,8 @@ async fn pushgateway() -> (Child, SocketAddr) {
     let address = nobody();
     let child = Command::new(PROGRAM)
         .arg(format!("--web.listen-address={address}"))
+        // Debian's default is a file that other runs would find again.
+        .arg("--persistence.file=")
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .kill_on_drop(true)
