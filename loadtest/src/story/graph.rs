@@ -90,7 +90,7 @@ impl GraphKind {
             GraphKind::Cpu => "percent",
             GraphKind::Total => "answers per second, by class of the status",
             GraphKind::Share => "percent of all answers",
-            GraphKind::Latency => "milliseconds from when a request was due; logarithmic",
+            GraphKind::Latency => "from when a request was due; logarithmic",
             GraphKind::States => "as the balancer saw it",
         }
     }

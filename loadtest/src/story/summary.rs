@@ -106,18 +106,36 @@ fn phases(recording: &Recording, outages: &[Outage]) -> Vec<Phase> {
     let end = recording.seconds;
     let Some(main) = main(outages) else { return vec![phase(recording, "steady", 0.0, end)] };
     let outage = outages[main];
-    let settled = outages[..main].iter().map(|earlier| earlier.up.unwrap_or(0.0)).fold(0.0, f64::max);
-    let next = outages.get(main + 1).map_or(end, |next| next.began().max(outage.began()));
-    let mut phases = vec![phase(recording, "before", settled.min(outage.began()), outage.began())];
+    let next = |from: f64| {
+        let later = outages.iter().enumerate().filter(|(at, other)| *at != main && other.began() >= from);
+        later.map(|(_, other)| other.began()).fold(end, f64::min)
+    };
+    let earlier = outages[..main].iter().map(|earlier| earlier.up.unwrap_or(0.0)).fold(0.0, f64::max);
+    let mut phases = vec![phase(recording, "before", earlier.min(outage.began()), outage.began())];
     if let Some(detected) = outage.detected {
         let from = outage.redistributed.map_or(detected, |at| at.max(detected));
-        let to = outage.started.or(outage.back).unwrap_or(end).min(next);
+        let to = outage.started.or(outage.back).unwrap_or(end).min(next(from));
         phases.push(phase(recording, "during", from, to.max(from)));
     }
-    if let Some(up) = outage.up {
-        phases.push(phase(recording, "after", up, next.max(up)));
+    if let Some(from) = outage.up.and_then(|up| all_up(outages, up)).filter(|from| *from < end) {
+        phases.push(phase(recording, "after", from, next(from)));
     }
     phases
+}
+
+/// From when on all backends are up, at `up` or later; None when that is never so.
+fn all_up(outages: &[Outage], up: f64) -> Option<f64> {
+    let mut from = up;
+    for (at, outage) in outages.iter().enumerate() {
+        let again = || outages[at + 1..].iter().any(|later| later.backend == outage.backend);
+        match outage.up {
+            _ if outage.began() > from => break,
+            Some(up) => from = from.max(up),
+            None if again() => {} // it went away once more before it had its share, and that outage tells the end
+            None => return None,
+        }
+    }
+    Some(from)
 }
 
 fn phase(recording: &Recording, name: &'static str, from: f64, to: f64) -> Phase {

@@ -261,6 +261,20 @@ fn the_story_is_about_the_outage_that_somebody_made() {
 }
 
 #[test]
+fn after_begins_when_all_are_up() {
+    let mut recording = restart();
+    let noise =
+        [(100.0, State::Ejected), (104.0, State::SlowStart), (105.0, State::Ejected), (120.0, State::Up)];
+    recording.changes.extend(noise.map(|(at, to)| Change { at, backend: 2, to }));
+    let phases = Story::tell(&recording).summary.phases;
+    let phases: Vec<(f64, f64)> = phases.iter().map(|phase| (phase.from, phase.to)).collect();
+    assert_eq!(phases, [(0.0, KILLED), (30.015, 100.0), (120.0, END)]);
+
+    recording.changes.retain(|change| change.at != 120.0);
+    assert_eq!(Story::tell(&recording).summary.phases.len(), 2, "one is never up again");
+}
+
+#[test]
 fn what_did_not_happen_before_the_end_is_said() {
     let ends = |changes: usize, seconds: f64| {
         let mut recording = restart();

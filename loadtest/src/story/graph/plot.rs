@@ -95,7 +95,10 @@ fn latencies(story: &Story) -> Axis {
     let ticks = axis::logarithmic(all().fold(f64::INFINITY, f64::min), all().fold(0.0, f64::max));
     let logs: Vec<f64> = ticks.iter().map(|value| value.log10()).collect();
     let (bottom, top) = (logs.first().copied().unwrap_or(0.0), logs.last().copied().unwrap_or(1.0));
-    let label = |log: f64| format!("{}\u{a0}ms", axis::written(10_f64.powf(log)));
+    let label = |log: f64| match 10_f64.powf(log) {
+        ms if ms < 999.5 => format!("{}\u{a0}ms", axis::written(ms)),
+        ms => format!("{}\u{a0}s", axis::written(ms / 1000.0)),
+    };
     Axis { scale: Ticked { range: bottom..top, ticks: logs }, label: Box::new(label) }
 }
 
