@@ -77,7 +77,8 @@ pub struct Args {
     ///
     /// The answer is one line, such as `up 85%`: the percentage of its weight that the backend wants, all of it up to 70 %
     /// of its CPU and from there in a straight line down to 20 % at full CPU, smoothed over some 5 s. `drain` once the
-    /// agent was asked to end and COMMAND still runs; `down` when the process that is measured is gone.
+    /// agent was asked to end and COMMAND still runs; `down` when the process that is measured is gone. Where plimsoll is
+    /// set to load_aware and gets pushes too, a busy CPU counts twice: leave out one of them.
     #[arg(long, value_name = "ADDRESS")]
     agent_check: Option<SocketAddr>,
 

@@ -1,22 +1,35 @@
 //! One process with its descendants, by sysinfo.
 //!
 //! CPU time and disk traffic are summed step by step and not read as one number: when a child ends, what it used must not
-//! vanish from the sum. What is lost is only what a process used between the last look and its end.
+//! vanish from the sum. What is lost is what a process used between the last look and its end, and one that began and ended
+//! between two searches.
 
 use std::collections::{HashMap, HashSet};
+use std::fs;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sysinfo::{Pid, ProcessRefreshKind, ProcessStatus, ProcessesToUpdate, System};
+use tokio::time::Instant;
 
 use crate::host;
 use crate::reading::{ReadError, Reading, Target, Traffic};
+
+/// How much longer than a search for descendants the pause after it is. Every process of the machine is looked at, and
+/// this bounds what that costs, to 0.2 % of a core, however many there are.
+const SEARCH_PAUSE: u32 = 500;
+/// The longest pause; what a child has used until it is found is counted then.
+const SEARCH_PAUSE_MAX: Duration = Duration::from_secs(10);
 
 /// A process and its descendants as a target.
 pub(crate) struct ProcessTree {
     pid: u32,
     root: PathBuf,
     cores: usize,
+    /// The processes of the tree at the last search.
+    found: HashSet<u32>,
+    search_due: Instant,
     system: System,
     ledger: Ledger,
 }
@@ -28,19 +41,31 @@ impl ProcessTree {
     /// # Errors
     /// When processes cannot be listed on this system. A process that does not exist is no error before it is read.
     pub(crate) fn new(pid: u32, root: &Path, cores: usize) -> Result<Self, sysinfo::Error> {
-        Ok(Self { pid, root: root.to_owned(), cores, system: System::new()?, ledger: Ledger::default() })
+        Ok(Self {
+            pid,
+            root: root.to_owned(),
+            cores,
+            found: HashSet::new(),
+            search_due: Instant::now(),
+            system: System::new()?,
+            ledger: Ledger::default(),
+        })
     }
 
-    /// Looks at all processes of the machine, and at the disk traffic of those that were in the tree the last time.
+    /// Looks at the processes of the tree.
     fn refresh(&mut self) {
-        let what = ProcessRefreshKind::nothing().without_tasks();
-        self.system.refresh_processes_specifics(ProcessesToUpdate::All, true, what.with_cpu().with_memory());
-        let tree: Vec<Pid> = self.ledger.known.keys().map(|(pid, _)| Pid::from_u32(*pid)).collect();
-        self.system.refresh_processes_specifics(
-            ProcessesToUpdate::Some(&tree),
-            false,
-            what.with_disk_usage(),
-        );
+        let now = Instant::now();
+        if now >= self.search_due {
+            // By ourselves: sysinfo takes three times as long for each of the many processes that are not in the tree.
+            self.found = tree(self.pid, parents());
+            self.search_due = now + (now.elapsed() * SEARCH_PAUSE).min(SEARCH_PAUSE_MAX);
+        }
+        // Those that it knows too, so that it forgets the ones that have ended; and each once, or it forgets it.
+        let known = self.system.processes().keys().copied();
+        let looked_at: HashSet<Pid> = self.found.iter().copied().map(Pid::from_u32).chain(known).collect();
+        let looked_at: Vec<Pid> = looked_at.into_iter().collect();
+        let what = ProcessRefreshKind::nothing().with_cpu().with_memory().with_disk_usage().without_tasks();
+        self.system.refresh_processes_specifics(ProcessesToUpdate::Some(&looked_at), true, what);
     }
 }
 
@@ -118,7 +143,7 @@ impl Ledger {
         if *self.root_started.get_or_insert(started) != started {
             return None;
         }
-        let tree = tree(root, &seen);
+        let tree = tree(root, seen.iter().filter_map(|process| Some((process.pid, process.parent?))));
         let mut memory_bytes = 0_u64;
         let mut known = HashMap::with_capacity(tree.len());
         for process in seen.into_iter().filter(|process| tree.contains(&process.pid)) {
@@ -135,13 +160,11 @@ impl Ledger {
     }
 }
 
-/// Returns the pids of `root` and all its descendants.
-fn tree(root: u32, seen: &[Seen]) -> HashSet<u32> {
+/// Returns the pids of `root` and all its descendants, given processes with their parents.
+fn tree(root: u32, parents: impl Iterator<Item = (u32, u32)>) -> HashSet<u32> {
     let mut children: HashMap<u32, Vec<u32>> = HashMap::new();
-    for process in seen {
-        if let Some(parent) = process.parent {
-            children.entry(parent).or_default().push(process.pid);
-        }
+    for (pid, parent) in parents {
+        children.entry(parent).or_default().push(pid);
     }
     let mut tree = HashSet::new();
     let mut next = vec![root];
@@ -152,6 +175,26 @@ fn tree(root: u32, seen: &[Seen]) -> HashSet<u32> {
         }
     }
     tree
+}
+
+/// Returns all processes of the machine with their parents.
+fn parents() -> impl Iterator<Item = (u32, u32)> {
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let mut stat = Vec::with_capacity(512);
+    processes.filter_map(move |process| {
+        let pid = process.file_name().to_str()?.parse().ok()?;
+        stat.clear();
+        // One that has ended in the meantime has no file.
+        fs::File::open(format!("/proc/{pid}/stat")).ok()?.read_to_end(&mut stat).ok()?;
+        Some((pid, parent(&stat)?))
+    })
+}
+
+/// Reads `PID (NAME) STATE PARENT …` (proc_pid_stat(5)); a name may hold blanks and brackets of its own.
+fn parent(stat: &[u8]) -> Option<u32> {
+    let after_name = stat.iter().rposition(|byte| *byte == b')')? + 1;
+    let mut fields = stat[after_name..].split(|byte| *byte == b' ').skip(2);
+    str::from_utf8(fields.next()?).ok()?.parse().ok()
 }
 
 #[cfg(test)]

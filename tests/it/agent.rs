@@ -26,17 +26,18 @@ fn balancer(backend: &Backend, agent: SocketAddr) -> Balancer {
         .start()
 }
 
-/// The agent as a process of its own, beside a shell with a script. It is killed with the test.
+/// The agent as a process of its own, beside a shell with a script. It is killed with the test, and the script ends when it
+/// sees that.
 struct Agent {
     child: Child,
     stdout: BufReader<ChildStdout>,
 }
 
 impl Agent {
-    fn start(checks: SocketAddr, script: &str) -> Self {
+    fn start(options: &[&str], script: &str) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_plimsoll"));
         command.args(["demo-process", "agent", "--listen", "127.0.0.1:0", "--source", "host"]);
-        command.args(["--agent-check", &checks.to_string(), "--", "sh", "-c", script]);
+        command.args(options).args(["--", "sh", "-c", script]);
         let mut child = command.stdout(Stdio::piped()).spawn().expect("the binary was built with the tests");
         let stdout = BufReader::new(child.stdout.take().expect("invariant: it is piped"));
         let mut agent = Self { child, stdout };
@@ -58,7 +59,6 @@ impl Agent {
 
 impl Drop for Agent {
     fn drop(&mut self) {
-        // The script sees that nobody is there any more by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -67,9 +67,10 @@ impl Drop for Agent {
 #[test]
 fn a_backend_drains_while_it_ends_and_gets_work_again_once_it_is_back() {
     let (backend, checks) = (Backend::saying("ok"), free_address());
-    let script = "trap 'echo asked' TERM; trap 'exit 0' USR1; parent=$PPID; echo ready
-                  while kill -0 $parent 2> /dev/null; do sleep 0.05; done";
-    let mut first = Agent::start(checks, script);
+    let script = "trap 'echo asked' TERM; trap 'exit 0' USR1; echo ready
+                  while kill -0 $PPID 2> /dev/null; do sleep 0.05; done";
+    let options = ["--agent-check", &checks.to_string()];
+    let mut first = Agent::start(&options, script);
     assert_eq!(first.line(), "ready");
     let balancer = balancer(&backend, checks);
     let state = |state: &str| {
@@ -83,9 +84,28 @@ fn a_backend_drains_while_it_ends_and_gets_work_again_once_it_is_back() {
     eventually("it drains", || state("draining") == 1.0);
     first.signal(Signal::USR1);
     eventually("the agent ends with its program", || first.child.try_wait().is_ok_and(|end| end.is_some()));
-    let _second = Agent::start(checks, script);
+    let _second = Agent::start(&options, script);
     eventually("it is up again", || state("up") == 1.0);
     balancer.expect_metric("plimsoll_backend_up", &BACKEND, 1.0);
+}
+
+#[test]
+fn what_it_pushes_is_shown_by_the_balancer_until_it_ends() {
+    let backend = Backend::saying("ok");
+    let balancer = Setup::over([&backend]).start();
+    let url = format!("http://{}", balancer.admin);
+    let mut agent = Agent::start(
+        &["--push", &url, "--push-interval", "100ms", "--instance", "backend-1"],
+        "while kill -0 $PPID 2> /dev/null; do sleep 0.05; done",
+    );
+    let labels = ["instance=\"backend-1\"", "job=\"cpu_usage\""];
+    eventually("it is shown", || balancer.metrics().has("cpu_usage", &labels));
+    for more in ["agent_memory_bytes", "agent_cpu_core_usage", "push_time_seconds"] {
+        assert!(balancer.metrics().has(more, &labels), "{more}");
+    }
+    agent.signal(Signal::TERM);
+    eventually("the agent ends with its program", || agent.child.try_wait().is_ok_and(|end| end.is_some()));
+    assert!(!balancer.metrics().has("cpu_usage", &labels), "it has deleted what it pushed");
 }
 
 /// Runs the agent of a machine of files until the sender is dropped.

@@ -36,6 +36,9 @@ What `backend-agent` exports at `/metrics`, and which of it `--push` pushes. Thi
 What holds only while the target is there has no series while it is not; what nobody counts for a kind of target has none
 at all. `cpu_usage` is pushed without a type, as scripts push it.
 
+With its defaults an agent costs at most 0.5 % of a core and 15 MB of memory (`backend-agent/tests/it/cost.rs`). More only
+for the source `process` with some hundred descendants: each of them is looked at every second.
+
 | metric | kind | labels | what it says | pushed |
 |---|---|---|---|---|
 "

@@ -66,8 +66,40 @@ fn this_process_is_seen() {
 }
 
 #[test]
+fn a_process_is_seen_at_every_look_and_its_children_come_and_go() {
+    let mut target = ProcessTree::new(std::process::id(), Path::new("/"), 2).unwrap();
+    target.read().unwrap();
+    let mut child = std::process::Command::new("sleep").arg("600").spawn().unwrap();
+    let known = |target: &ProcessTree, child| target.ledger.known.keys().any(|(pid, _)| *pid == child);
+    let look = |target: &mut ProcessTree| {
+        target.search_due = Instant::now();
+        target.read().unwrap();
+        // Between two searches those are looked at that are known.
+        target.search_due = Instant::now() + Duration::from_secs(600);
+        target.read().unwrap();
+    };
+    look(&mut target);
+    assert!(known(&target, child.id()));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    target.read().unwrap();
+    assert!(!known(&target, child.id()));
+    look(&mut target);
+    assert!(target.system.process(Pid::from_u32(child.id())).is_none(), "it is forgotten");
+}
+
+#[test]
 fn a_process_that_never_was_is_gone() {
     // Above the largest process id that Linux gives (PID_MAX_LIMIT).
     let mut none = ProcessTree::new(5_000_000, Path::new("/"), 2).unwrap();
     assert!(matches!(none.read(), Err(ReadError::Gone { pid: 5_000_000 })));
+}
+
+#[test]
+fn a_parent_is_found_whatever_the_name_of_the_process() {
+    assert_eq!(parent(b"42 (sh) S 7 42 42 0 -1"), Some(7));
+    assert_eq!(parent(b"42 (a) R 1 (b)) S 7 42 42 0 -1"), Some(7));
+    for stat in [&b""[..], b"42", b"42 (sh)", b"42 (sh) S", b"42 (sh) S x", b"42 (sh) S -1", b")"] {
+        assert_eq!(parent(stat), None, "{}", String::from_utf8_lossy(stat));
+    }
 }

@@ -70,13 +70,23 @@ impl Gateway {
 
     /// Waits until there were so many requests, and returns them.
     pub(crate) async fn after(&self, count: usize) -> Vec<String> {
-        let enough = async {
-            while self.requests().len() < count {
+        self.until(|requests| requests.len() >= count).await;
+        self.requests()
+    }
+
+    /// Waits until the last request is as wanted.
+    pub(crate) async fn until_last(&self, wanted: impl Fn(&String) -> bool) {
+        self.until(|requests| requests.last().is_some_and(&wanted)).await;
+    }
+
+    async fn until(&self, wanted: impl Fn(&[String]) -> bool) {
+        let asked = async {
+            while !wanted(&self.requests()) {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
-        tokio::time::timeout(PATIENCE, enough).await.expect("it is asked often enough");
-        self.requests()
+        let waited = tokio::time::timeout(PATIENCE, asked).await;
+        assert!(waited.is_ok(), "it was never asked so: {:?}", self.requests().last());
     }
 }
 
@@ -105,19 +115,12 @@ async fn request(stream: &mut TcpStream) -> String {
     }
 }
 
-/// An address where nobody listens, and nobody will by chance: its port is below those that the kernel gives to sockets
-/// that ask for any, and no other test of this process gets it.
+/// An address where nobody listens, until a test does: no other process has tests at this IP address, as all of 127.0.0.0/8
+/// is this machine and the address is made of our process id, and no other test of this process gets the port.
 pub(crate) fn nobody() -> SocketAddr {
-    const FIRST: u16 = 28_000;
-    const PORTS: u16 = 4_000;
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    // Test processes that run at the same time begin in different places.
-    let begin = std::process::id().wrapping_mul(97) as u16;
-    loop {
-        let nth = begin.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % PORTS;
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, FIRST + nth));
-        if std::net::TcpListener::bind(address).is_ok() {
-            return address;
-        }
-    }
+    // Below the ports that the kernel gives to sockets that ask for any.
+    static NEXT: AtomicU16 = AtomicU16::new(10_000);
+    let [_, high, middle, low] = std::process::id().to_be_bytes();
+    let address = Ipv4Addr::new(127, 64 | high, middle, low);
+    SocketAddr::from((address, NEXT.fetch_add(1, Ordering::Relaxed)))
 }

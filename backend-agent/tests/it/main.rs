@@ -6,6 +6,7 @@
     reason = "a test fails by panicking; the allowance for tests does not reach the functions that they share"
 )]
 
+mod cost;
 mod gateway;
 mod haproxy;
 mod probe;

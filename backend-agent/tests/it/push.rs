@@ -152,15 +152,10 @@ async fn a_target_that_is_gone_is_gone_from_the_gateway_too() {
     let pid = target.id().unwrap().to_string();
     let _agent =
         Running::start(&["--process", &pid, "--push", &gateway.url(), "--push-interval", "100ms"]).await;
-    let pushed = |request: &String| request.lines().any(|line| line.starts_with("cpu_usage "));
-    let mut count = 1;
-    while !pushed(gateway.after(count).await.last().unwrap()) {
-        count = gateway.requests().len() + 1;
-    }
+    let shows_usage = |request: &String| request.lines().any(|line| line.starts_with("cpu_usage "));
+    gateway.until_last(shows_usage).await;
     target.kill().await.unwrap();
-    while pushed(gateway.after(count).await.last().unwrap()) {
-        count = gateway.requests().len() + 1;
-    }
+    gateway.until_last(|request| !shows_usage(request)).await;
 }
 
 #[tokio::test]

@@ -24,10 +24,15 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// Starts an agent that listens on a free port, and waits until it says which.
+    /// Starts an agent that listens on a free port and samples often, and waits until it says which port.
     pub(crate) async fn start(options: &[&str]) -> Self {
+        Self::start_as_told(&[&["--interval", "100ms"], options].concat()).await
+    }
+
+    /// The same, without an interval of its own.
+    pub(crate) async fn start_as_told(options: &[&str]) -> Self {
         let mut command = Command::new(PROGRAM);
-        command.args(["--listen", "127.0.0.1:0", "--interval", "100ms"]).args(options);
+        command.args(["--listen", "127.0.0.1:0"]).args(options);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().unwrap();
         let log = Arc::new(Mutex::new(String::new()));
@@ -51,9 +56,12 @@ impl Running {
         line.expect("a line in time").unwrap().expect("a line before the end of stdout")
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id().expect("it runs")
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
-        let pid = self.child.id().expect("it runs").try_into().unwrap();
-        kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
+        kill_process(Pid::from_raw(self.pid().cast_signed()).unwrap(), signal).unwrap();
     }
 
     /// Returns the log so far.
