@@ -46,7 +46,21 @@ fn of_board(path: &Path) -> Vec<Question> {
             &annotation["target"],
         );
     }
+    for variable in list(&board["templating"]["list"]).filter(|variable| variable["type"] == "query") {
+        let query = variable["query"]["query"].as_str().expect("a variable has a query");
+        let target = serde_json::json!({ "expr": selected_by(query), "instant": false });
+        ask(&format!("variable {}", variable["name"].as_str().unwrap_or_default()), &target);
+    }
     questions
+}
+
+/// What the query of a variable selects: `label_values(SELECTED, label)` or `query_result(SELECTED)`.
+fn selected_by(query: &str) -> &str {
+    let inner = query.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')')).expect("it is a call");
+    if !query.starts_with("label_values") {
+        return inner;
+    }
+    inner.rsplit_once(',').expect("label_values names a label").0
 }
 
 fn list(value: &Value) -> impl Iterator<Item = &Value> {

@@ -10,11 +10,11 @@ use tempfile::TempDir;
 use tokio::time::Instant;
 
 use crate::harness::balancer::Balancer;
-use crate::harness::pause;
 use crate::harness::place::Place;
 use crate::harness::prometheus::{Pace, Prometheus, Pushgateway};
 use crate::harness::setup::Setup;
 use crate::harness::wire::Wire;
+use crate::harness::{free_address, pause};
 
 const NAMES: [&str; 3] = ["backend-1", "backend-2", "backend-3"];
 
@@ -35,13 +35,14 @@ impl Scene {
         let folder = TempDir::new().expect("a folder can be made");
         let since = Instant::now();
         let pushgateway = Pushgateway::start(&folder);
-        let mut places: Vec<_> = NAMES
-            .iter()
-            .map(|name| Place::fill(name, &folder, &[pushgateway.address], Pace::EverySecond))
-            .collect();
+        // Agents push to both, as in compose; the balancer is there when they have backends to balance over.
+        let gateways = [pushgateway.address, free_address()];
+        let mut places: Vec<_> =
+            NAMES.iter().map(|name| Place::fill(name, &folder, &gateways, Pace::EverySecond)).collect();
         let setup = Setup::at(places.iter().map(|place| place.backend))
             .upstream("health: { http: /api/status }")
-            .upstream("limits: { in_flight: 100 }");
+            .upstream("limits: { in_flight: 100 }")
+            .top(&format!("admin: {{ address: \"{}\" }}", gateways[1]));
         let balancer = setup.start();
         let mut targets = vec![("plimsoll", balancer.admin)];
         targets.extend(places.iter().map(|place| (place.name, place.agent)));
@@ -52,6 +53,7 @@ impl Scene {
         prometheus.expect("up == 1", 7);
         prometheus.expect("rate(plimsoll_attempts_total{outcome=\"ok\"}[8s]) > 0", 3);
         prometheus.expect("instance:cpu_usage:fresh", 3);
+        prometheus.expect("plimsoll_push_groups == 3", 1);
         places[0].kill();
         prometheus.expect("plimsoll_backend_state == 0", 1);
         places[0].start(&folder);

@@ -40,8 +40,9 @@ impl Place {
         let name = format!("--name={}", self.name);
         let mut backend = Program::own(folder.path(), ["demo-process", "backend", &name, &listen]);
         backend.expect_ready(self.backend, "/");
-        let mut arguments = vec!["demo-process".to_owned(), "agent".to_owned(), agent_listen];
-        arguments.extend([format!("--process={}", backend.pid()), format!("--instance={}", self.name)]);
+        // Of the host, of which more is counted than of a process.
+        let mut arguments: Vec<_> = ["demo-process", "agent", "--source=host"].map(str::to_owned).into();
+        arguments.extend([agent_listen, format!("--instance={}", self.name)]);
         arguments.extend(self.gateways.iter().map(|gateway| format!("--push=http://{gateway}")));
         if self.pace == Pace::EverySecond {
             arguments.extend(["--interval=200ms".to_owned(), "--push-interval=500ms".to_owned()]);

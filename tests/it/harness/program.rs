@@ -41,10 +41,6 @@ impl Program {
         Self::start(folder, env!("CARGO_BIN_EXE_plimsoll"), arguments)
     }
 
-    pub(crate) fn pid(&self) -> String {
-        self.child.id().to_string()
-    }
-
     /// Waits until `path` is answered with 200 at `address`.
     #[track_caller]
     pub(crate) fn expect_ready(&mut self, address: SocketAddr, path: &str) {

@@ -86,3 +86,32 @@ fn drawn() -> BTreeMap<String, BTreeSet<String>> {
     }
     drawn
 }
+
+/// A Pushgateway never forgets: what a dead agent pushed last stays there. What is scraped ends with the agent, and so does
+/// `instance:cpu_usage:fresh`.
+#[test]
+fn nothing_is_shown_of_agents_that_are_gone() {
+    let pushed = Regex::new(r"(?m)^\| `(\w+)` \|.*\| yes \|$").expect("invariant: a constant pattern");
+    let page = tree::read("backend-agent/METRICS.md").text;
+    let pushed: Vec<_> = pushed.captures_iter(&page).map(|row| row[1].to_owned()).collect();
+    assert!(pushed.len() > 5, "the page says what is pushed");
+    let selected = Regex::new(r"\b(\w+)(\{[^}]*\})?").expect("invariant: a constant pattern");
+    let mut found = Vec::new();
+    for board in Board::all() {
+        for asked in board.asked() {
+            let stale = selected.captures_iter(&asked.expr).any(|part| {
+                let scraped =
+                    part.get(2).is_some_and(|labels| labels.as_str().contains("job!=\"cpu_usage\""));
+                pushed.contains(&part[1].to_owned())
+                    && !scraped
+                    && !asked.expr.contains(&format!(":{}:", &part[1]))
+            });
+            if stale {
+                found.push(
+                    board.file.violation(asked.line, format!("add `job!=\"cpu_usage\"` to {}", asked.expr)),
+                );
+            }
+        }
+    }
+    tree::assert_kept("a panel shows what a dead agent pushed last", found);
+}

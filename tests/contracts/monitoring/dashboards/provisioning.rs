@@ -56,6 +56,14 @@ fn the_files_are_the_source_of_the_dashboards() {
         assert_eq!(value(provider, &["folder"]).as_deref(), Some("plimsoll"));
         assert_eq!(value(provider, &["disableDeletion"]).as_deref(), Some("true"));
         assert_eq!(value(provider, &["allowUiUpdates"]).as_deref(), Some("false"));
-        assert!(value(provider, &["options", "path"]).is_some(), "Grafana is told where the files are");
+        let path = value(provider, &["options", "path"]).expect("the provider has a path");
+        let compose = tree::read("compose.yaml").text;
+        for mounted in [
+            format!("./grafana-dashboards:{path}:ro"),
+            format!("./{FOLDER}:/etc/grafana/provisioning:ro"),
+            format!("GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH: {path}/overview.json"),
+        ] {
+            assert!(compose.contains(&mounted), "compose.yaml has {mounted}");
+        }
     });
 }
