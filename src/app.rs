@@ -160,9 +160,8 @@ impl App {
         let fleet = WorkerFleet::start(workers, &shared).await?;
         let past_exchanges = fleet.past_exchanges();
         let pushes = admin::pushes(&config.admin, &telemetry);
-        let address = config.admin.address;
         let admin =
-            Admin::start(address, pushes.clone(), &shared, Arc::clone(&board), past_exchanges).await?;
+            Admin::start(&config.admin, pushes.clone(), &shared, Arc::clone(&board), past_exchanges).await?;
         let mut checks = Checks::new(Arc::clone(&board));
         checks.apply(&watched(&config, &shared.snapshot.load()));
         let watch = Watch::start(Arc::clone(&board), Arc::clone(&shared.alarms), Pushes::loads(pushes));

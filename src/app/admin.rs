@@ -1,6 +1,5 @@
 //! The admin server: bound before anything is served, the last to go.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
@@ -32,17 +31,18 @@ pub(super) struct Admin {
 }
 
 impl Admin {
-    /// Binds `address` and serves.
+    /// Binds the configured address and serves.
     ///
     /// # Errors
     /// When the address cannot be listened on.
     pub(super) async fn start(
-        address: SocketAddr,
+        config: &AdminConfig,
         pushes: Option<Arc<Pushes>>,
         shared: &Shared,
         board: Arc<Board>,
         past_exchanges: PastExchanges,
     ) -> Result<Self, AppError> {
+        let address = config.address;
         let failed = |source| AppError::Admin { address, source };
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
@@ -58,8 +58,16 @@ impl Admin {
             Arc::clone(&load),
         ));
         let looking = tokio::spawn(Arc::clone(&live).run()).abort_handle();
-        let state =
-            AdminState { telemetry, upstreams, board, past_exchanges, live: Arc::clone(&live), pushes, load };
+        let state = AdminState {
+            telemetry,
+            upstreams,
+            board,
+            past_exchanges,
+            live: Arc::clone(&live),
+            pushes,
+            load,
+            token: config.token.clone(),
+        };
         let (end, ended) = oneshot::channel();
         let shutdown = async {
             // An error means that nobody is left to say it, which is an end as well.

@@ -6,11 +6,12 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use hyper::{Method, StatusCode};
+use bytes::Bytes;
+use hyper::{Method, Request, StatusCode};
 use serde::Deserialize;
 use tokio::time::{sleep, timeout};
 
-use super::ask::ask;
+use super::ask::send;
 use crate::control_plane::config::value::address::listen_address;
 use crate::control_plane::config::value::text::Name;
 
@@ -26,6 +27,7 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
 Examples:
   plimsoll ctl drain app/backend-1 --wait        returns when backend-1 may be stopped
   plimsoll ctl ready app/backend-1
+  plimsoll ctl weight app/backend-1 5            until the file says another
   plimsoll ctl drain app/backend-1 --admin 127.0.0.1:9901
   plimsoll ctl ping --ready                      a health check where there is no shell, as in a container")]
 pub(super) struct Arguments {
@@ -34,6 +36,10 @@ pub(super) struct Arguments {
     /// The balancer's `admin.address`.
     #[arg(long, global = true, value_name = "ADDRESS", default_value = "127.0.0.1:9900", value_parser = address)]
     admin: SocketAddr,
+    /// The balancer's `admin.token`, to change something from another host. Better in the environment, where no list of
+    /// processes shows it.
+    #[arg(long, global = true, env = "PLIMSOLL_TOKEN", hide_env_values = true)]
+    token: Option<String>,
 }
 
 #[derive(Debug, clap::Subcommand)]
@@ -52,6 +58,15 @@ enum Action {
         /// The backend, with its upstream.
         #[arg(value_name = "UPSTREAM/BACKEND")]
         backend: Place,
+    },
+    /// Give a backend more or less of the work.
+    Weight {
+        /// The backend, with its upstream.
+        #[arg(value_name = "UPSTREAM/BACKEND")]
+        backend: Place,
+        /// Its share of the work relative to the others, 0 to 1000; 0 gets none while another one can take it.
+        #[arg(value_parser = clap::value_parser!(u32).range(0..=1000))]
+        weight: u32,
     },
     /// Exit with 0 when the balancer lives, else with 1.
     Ping {
@@ -74,6 +89,7 @@ struct Told {
     state: String,
     in_flight: u64,
     drained_by: Vec<String>,
+    weight: u32,
 }
 
 /// What the balancer says when it refuses.
@@ -100,58 +116,100 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
     }
 }
 
-async fn act(Arguments { action, admin }: &Arguments) -> anyhow::Result<String> {
+async fn act(Arguments { action, admin, token }: &Arguments) -> anyhow::Result<String> {
+    // One that is empty is that of a variable that is not set.
+    let operator = Operator { admin: *admin, token: token.as_deref().filter(|token| !token.is_empty()) };
     match action {
-        Action::Drain { backend, wait } => change(*admin, backend, "drain", *wait).await,
-        Action::Ready { backend } => change(*admin, backend, "ready", false).await,
-        Action::Ping { ready } => ping(*admin, if *ready { "/ready" } else { "/live" }).await,
+        Action::Drain { backend, wait } => operator.drain(backend, *wait).await,
+        Action::Ready { backend } => operator.ready(backend).await,
+        Action::Weight { backend, weight } => operator.weigh(backend, *weight).await,
+        Action::Ping { ready } => operator.ping(if *ready { "/ready" } else { "/live" }).await,
     }
 }
 
-async fn ping(admin: SocketAddr, path: &str) -> anyhow::Result<String> {
-    let (status, text) = answer(admin, Method::GET, path).await?;
-    let text = text.trim_end();
-    anyhow::ensure!(status.is_success(), "http://{admin}{path} answers {status}: {text}");
-    Ok(text.to_owned())
+/// Who asks, and whom.
+struct Operator<'a> {
+    admin: SocketAddr,
+    token: Option<&'a str>,
 }
 
-async fn change(admin: SocketAddr, backend: &Place, verb: &str, mut wait: bool) -> anyhow::Result<String> {
-    let mut told = post(admin, backend, verb).await?;
-    while wait {
-        // Also before the first look: a worker may have picked the backend a moment ago, and not counted it yet.
-        sleep(BETWEEN_LOOKS).await;
-        told = post(admin, backend, verb).await?;
-        wait = told.in_flight > 0;
+impl Operator<'_> {
+    async fn ping(&self, path: &str) -> anyhow::Result<String> {
+        let (status, text) = self.answer(Method::GET, path, Bytes::new()).await?;
+        let text = text.trim_end();
+        anyhow::ensure!(status.is_success(), "http://{}{path} answers {status}: {text}", self.admin);
+        Ok(text.to_owned())
     }
-    Ok(sentence(backend, verb, &told))
+
+    async fn drain(&self, backend: &Place, mut wait: bool) -> anyhow::Result<String> {
+        let mut told = self.post(backend, "drain", Bytes::new()).await?;
+        while wait {
+            // Also before the first look: a worker may have picked the backend a moment ago, and not counted it yet.
+            sleep(BETWEEN_LOOKS).await;
+            told = self.post(backend, "drain", Bytes::new()).await?;
+            wait = told.in_flight > 0;
+        }
+        Ok(told.sentence(backend))
+    }
+
+    async fn ready(&self, backend: &Place) -> anyhow::Result<String> {
+        Ok(self.post(backend, "ready", Bytes::new()).await?.sentence_when_ready(backend))
+    }
+
+    async fn weigh(&self, backend: &Place, weight: u32) -> anyhow::Result<String> {
+        let body = serde_json::json!({ "weight": weight }).to_string();
+        let told = self.post(backend, "weight", body.into()).await?;
+        Ok(format!("{}, of weight {}", told.sentence(backend), told.weight))
+    }
+
+    async fn post(
+        &self,
+        Place { upstream, backend }: &Place,
+        verb: &str,
+        body: Bytes,
+    ) -> anyhow::Result<Told> {
+        let path = format!("/api/v1/upstreams/{upstream}/backends/{backend}/{verb}");
+        let (status, text) = self.answer(Method::POST, &path, body).await?;
+        if status.is_success() {
+            return serde_json::from_str(&text).context("this answer is not plimsoll's; look at --admin");
+        }
+        let admin = self.admin;
+        match serde_json::from_str::<Refused>(&text) {
+            Ok(Refused { error }) => anyhow::bail!("{upstream}/{backend}: {error}"),
+            Err(_) => {
+                anyhow::bail!("http://{admin}{path} answers {status}; is this plimsoll's admin server?")
+            }
+        }
+    }
+
+    async fn answer(&self, method: Method, path: &str, body: Bytes) -> anyhow::Result<(StatusCode, String)> {
+        let mut request = Request::builder().method(method).uri(path);
+        if let Some(token) = self.token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        if !body.is_empty() {
+            request = request.header("content-type", "application/json");
+        }
+        let answer = timeout(PATIENCE, send(self.admin, request, body)).await;
+        answer.map_err(anyhow::Error::from).flatten().with_context(|| {
+            let admin = self.admin;
+            format!("no answer from the admin server at {admin}; is plimsoll running, and is its `admin.address` another? Name it by --admin")
+        })
+    }
 }
 
-async fn post(admin: SocketAddr, Place { upstream, backend }: &Place, verb: &str) -> anyhow::Result<Told> {
-    let path = format!("/api/v1/upstreams/{upstream}/backends/{backend}/{verb}");
-    let (status, text) = answer(admin, Method::POST, &path).await?;
-    if status.is_success() {
-        return serde_json::from_str(&text).context("this answer is not plimsoll's; look at --admin");
+impl Told {
+    fn sentence(&self, Place { upstream, backend }: &Place) -> String {
+        format!("{upstream}/{backend} is {}, {} in flight", self.state, self.in_flight)
     }
-    match serde_json::from_str::<Refused>(&text) {
-        Ok(Refused { error }) => anyhow::bail!("{upstream}/{backend}: {error}"),
-        Err(_) => anyhow::bail!("http://{admin}{path} answers {status}; is this plimsoll's admin server?"),
-    }
-}
 
-async fn answer(admin: SocketAddr, method: Method, path: &str) -> anyhow::Result<(StatusCode, String)> {
-    let answer = timeout(PATIENCE, ask(admin, method, path)).await;
-    answer.map_err(anyhow::Error::from).flatten().with_context(|| {
-        format!("no answer from the admin server at {admin}; is plimsoll running, and is its `admin.address` another? Name it by --admin")
-    })
-}
-
-fn sentence(Place { upstream, backend }: &Place, verb: &str, told: &Told) -> String {
-    let Told { state, in_flight, drained_by } = told;
-    let mut text = format!("{upstream}/{backend} is {state}, {in_flight} in flight");
-    if verb == "ready" && !drained_by.is_empty() {
-        text += &format!("; still drained by {}", drained_by.join(" and "));
+    fn sentence_when_ready(&self, backend: &Place) -> String {
+        let mut text = self.sentence(backend);
+        if !self.drained_by.is_empty() {
+            text += &format!("; still drained by {}", self.drained_by.join(" and "));
+        }
+        text
     }
-    text
 }
 
 fn address(text: &str) -> Result<SocketAddr, String> {
@@ -209,9 +267,20 @@ mod tests {
     #[test]
     fn who_else_drains_a_backend_is_said_when_it_should_be_ready() {
         let backend = "app/backend-1".parse().expect("a backend");
-        let told = Told { state: "draining".into(), in_flight: 2, drained_by: vec!["agent".into()] };
-        let said = sentence(&backend, "ready", &told);
+        let (state, drained_by) = ("draining".to_owned(), vec!["agent".to_owned()]);
+        let told = Told { state, in_flight: 2, drained_by, weight: 1 };
+        let said = told.sentence_when_ready(&backend);
         assert_eq!(said, "app/backend-1 is draining, 2 in flight; still drained by agent");
-        assert_eq!(sentence(&backend, "drain", &told), "app/backend-1 is draining, 2 in flight");
+        assert_eq!(told.sentence(&backend), "app/backend-1 is draining, 2 in flight");
+    }
+
+    #[test]
+    fn a_weight_is_one_that_a_configuration_may_say() {
+        let arguments = parse("weight app/backend-1 1000 --token secret").expect("it is valid");
+        assert_eq!(arguments.token.as_deref(), Some("secret"));
+        assert!(matches!(arguments.action, Action::Weight { weight: 1000, .. }), "{arguments:?}");
+        for weight in ["1001", "-1", "1.5", "heavy"] {
+            assert!(parse(&format!("weight app/backend-1 {weight}")).is_err(), "{weight}");
+        }
     }
 }

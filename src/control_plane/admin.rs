@@ -2,18 +2,21 @@
 //!
 //! Apart from traffic in every respect: its own port, its own runtime, its own HTTP implementation. A flood of requests
 //! through the balancer cannot hide it, and nothing asked here can slow a request down. It reads what is published, and
-//! changes nothing but who takes new work, and what was pushed to it.
+//! changes nothing but who takes how much new work, and what was pushed to it.
 //!
 //! - `server`: connections, their limits and their end.
 //! - `status`: `/live` and `/ready`, `/metrics`, `/` and what is said to a wrong request.
 //! - `upstreams`: the JSON answers; `report`: the same for people, as plain text.
 //! - `why`: the latest exchanges, and what was decided about each.
 //! - `live`: what happens now and has happened lately, told each second to those who watch.
-//! - `drain`: takes a backend out of service, and brings it back.
+//! - `drain`: takes a backend out of service, and brings it back; `weight`: gives it more or less of the work.
+//! - `guard`: who may change something.
 //! - `pushes`: takes the metrics that agents push, and lists them.
 //! - `origin`: whether a page of another site asks.
 
+mod change;
 mod drain;
+mod guard;
 mod live;
 mod origin;
 mod pushes;
@@ -21,6 +24,7 @@ mod report;
 mod server;
 mod status;
 mod upstreams;
+mod weight;
 mod why;
 
 use std::fmt;
@@ -36,6 +40,7 @@ use tokio::sync::oneshot;
 pub use live::LiveFeed;
 pub use server::serve;
 
+use crate::control_plane::config::admin::Token;
 use crate::control_plane::health::Board;
 use crate::control_plane::now::Now;
 use crate::control_plane::push::{LoadOfBackend, Pushes};
@@ -45,7 +50,7 @@ use upstreams::Known;
 
 /// What there is to ask for: the path, with its method unless it is GET, and what it answers. Shown at `/` and to those who
 /// ask for something else.
-const ANSWERS: [(&str, &str); 14] = [
+const ANSWERS: [(&str, &str); 15] = [
     ("/", "this page"),
     ("/live", "200 while the process lives"),
     ("/ready", "200 while it takes traffic, 503 before it serves and while it drains"),
@@ -62,6 +67,10 @@ const ANSWERS: [(&str, &str); 14] = [
         "the backend finishes what it has, and gets no more",
     ),
     ("POST /api/v1/upstreams/{name}/backends/{backend}/ready", "the backend takes new work again"),
+    (
+        "POST /api/v1/upstreams/{name}/backends/{backend}/weight",
+        "sets its weight, as {\"weight\": 0 to 1000}",
+    ),
     ("/api/v1/live", "what happens now, after the last 15 minutes, as server-sent events"),
     ("/api/v1/pushes", "the groups of pushed metrics, with their age and how long they are kept, as JSON"),
     ("/api/v1/transitions", "the latest changes of backends' states, as JSON"),
@@ -91,6 +100,8 @@ pub struct AdminState {
     pub pushes: Option<Arc<Pushes>>,
     /// What of it is the load of a backend.
     pub load: LoadOfBackend,
+    /// Who shows it may change things from other hosts. None lets nobody.
+    pub token: Option<Token>,
 }
 
 impl AdminState {
@@ -119,11 +130,13 @@ pub fn router(state: AdminState) -> Router {
         .route("/api/v1/upstreams/{name}", get(upstreams::one))
         .route("/api/v1/upstreams/{name}/backends/{backend}/drain", post(drain::drain))
         .route("/api/v1/upstreams/{name}/backends/{backend}/ready", post(drain::ready))
+        .route("/api/v1/upstreams/{name}/backends/{backend}/weight", post(weight::set))
         .route("/api/v1/live", get(live::live))
         .route("/api/v1/transitions", get(upstreams::transitions))
         .route("/api/v1/why", get(why::why))
         .fallback(status::not_found)
         .method_not_allowed_fallback(status::method_not_allowed)
+        .layer(middleware::from_fn_with_state(state.clone(), guard::guard))
         .layer(middleware::from_fn_with_state(state.clone(), count))
         .with_state(state)
 }

@@ -118,7 +118,7 @@ catalogue! {
             "Exchanges in progress on the backend.",
             when "you want to see a backend fill up before its latency shows it";
         BACKEND_WEIGHT = Gauge "plimsoll_backend_weight" [upstream, backend] "weight",
-            "Share of the traffic that the configuration intends, relative to the backend's peers.",
+            "Share of the traffic that the configuration intends, or an operator since, relative to the backend's peers.",
             when "you compare the traffic that a backend gets with what it should get";
         BACKEND_EFFECTIVE_WEIGHT = Gauge "plimsoll_backend_effective_weight" [upstream, backend] "weight",
             "Weight that the balancer works with now: reduced in slow start and for a busy CPU, 0 while it gets no new requests.",

@@ -21,6 +21,9 @@ use super::load_aware::in_steps;
 use super::signs::{Signs, Suspicion};
 use crate::telemetry::{BackendSeries, FloatGauge, Padded};
 
+/// Stands for no weight: above those that a configuration may say.
+const NO_WEIGHT: u32 = u32::MAX;
+
 /// One server of an upstream.
 #[derive(Debug)]
 pub struct Backend {
@@ -37,6 +40,7 @@ pub struct Backend {
     /// How long connecting to it takes.
     pub connects: PeakLatency,
     weight: AtomicU32,
+    configured_weight: AtomicU32,
     in_flight_limit: AtomicU32,
     /// In milliseconds.
     idle_timeout: AtomicU64,
@@ -68,6 +72,7 @@ impl Backend {
             latency: PeakLatency::new(now),
             connects: PeakLatency::new(now),
             weight: AtomicU32::new(0),
+            configured_weight: AtomicU32::new(NO_WEIGHT),
             in_flight_limit: AtomicU32::new(0),
             idle_timeout: AtomicU64::new(0),
             retired: AtomicBool::new(false),
@@ -81,11 +86,17 @@ impl Backend {
         }
     }
 
-    /// Returns the configured share of the work, relative to the other backends; 0 gets none while
-    /// another one can take it.
+    /// Returns its share of the work, relative to the other backends: what the configuration says, or an operator who has
+    /// spoken since. 0 gets none while another one can take it.
     #[must_use]
     pub fn weight(&self) -> u32 {
         self.weight.load(Relaxed)
+    }
+
+    /// Returns the weight that the configuration gives it.
+    #[must_use]
+    pub fn configured_weight(&self) -> u32 {
+        self.configured_weight.load(Relaxed)
     }
 
     /// Returns how long an unused connection to it is kept.
@@ -178,12 +189,20 @@ impl Backend {
         }
     }
 
-    /// Brings in what a configuration says about a backend that may be older than it.
+    /// Gives it another weight, until a configuration says otherwise.
+    pub(super) fn set_weight(&self, weight: u32) {
+        self.weight.store(weight, Relaxed);
+        self.series.weight.set(f64::from(weight));
+    }
+
+    /// Brings in what a configuration says about a backend that may be older than it. A weight that the last one said as
+    /// well leaves alone what an operator has set since.
     pub(super) fn configure(&self, weight: u32, idle_timeout: Duration) {
         self.retired.store(false, Relaxed);
         self.idle_timeout.store(u64::try_from(idle_timeout.as_millis()).unwrap_or(u64::MAX), Relaxed);
-        self.weight.store(weight, Relaxed);
-        self.series.weight.set(f64::from(weight));
+        if self.configured_weight.swap(weight, Relaxed) != weight {
+            self.set_weight(weight);
+        }
     }
 
     pub(super) fn retire(&self) {

@@ -88,6 +88,12 @@ impl Upstream {
         ended.into_iter().map(|(at, transition)| (at, self.observed(transition, available))).collect()
     }
 
+    /// Gives a backend another weight. A reload keeps it as long as the file says of this backend what it said before.
+    pub fn set_weight(&self, backend: &Backend, weight: u32, now: Instant) {
+        backend.set_weight(weight);
+        self.publish(now);
+    }
+
     /// Sets the part of its weight that the agent beside a backend asks for, in percent; above 100 counts as 100. No change
     /// of state: a backend at 0 gets no new work while another one has a share, and is not drained.
     pub fn set_agent_percent(&self, backend: &Backend, percent: u8, now: Instant) {

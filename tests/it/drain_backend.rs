@@ -28,7 +28,7 @@ fn slow() -> (Backend, mpsc::Sender<()>) {
 /// Posts to the admin server.
 fn post(balancer: &Balancer, path: &str) -> Message {
     let request =
-        format!("POST {path} HTTP/1.1\r\nhost: admin\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+        format!("POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
     Wire::connect(balancer.admin).exchange(request)
 }
 
@@ -248,4 +248,33 @@ fn what_is_not_finished_by_the_deadline_of_the_drain_is_given_up() {
     assert_eq!(read.answer(false).text(), "other", "what may be repeated is, elsewhere");
     balancer.expect_metric("plimsoll_attempts_total", &["backend=\"backend-1\"", "outcome=\"drained\""], 2.0);
     balancer.expect_metric("plimsoll_backend_inflight_requests", &["backend=\"backend-1\""], 0.0);
+}
+
+#[test]
+fn a_weight_is_set_by_ctl_and_lasts_until_the_file_says_another() {
+    let backends = [Backend::saying("1"), Backend::saying("2")];
+    let setup = Setup::over(&backends);
+    let balancer = setup.start();
+    let shares = |balancer: &Balancer| {
+        let answers: Vec<String> = (0..8).map(|_| balancer.get("/").text().to_owned()).collect();
+        answers.iter().filter(|answer| *answer == "1").count()
+    };
+    assert_eq!(shares(&balancer), 4);
+    let told = balancer.ctl(&["weight", "app/backend-1", "3"]);
+    let said = String::from_utf8_lossy(&told.stdout).into_owned();
+    assert_eq!(said, "app/backend-1 is up, 0 in flight, of weight 3\n", "{told:?}");
+    assert_eq!(shares(&balancer), 6);
+    let reload = |yaml: &str| {
+        let before = balancer.metrics().sum("plimsoll_config_reloads_total", &["result=\"ok\""]);
+        balancer.reload(yaml);
+        balancer.expect_metric("plimsoll_config_reloads_total", &["result=\"ok\""], before + 1.0);
+    };
+    reload(&setup.yaml());
+    assert_eq!(shares(&balancer), 6, "the file says what it said before");
+    let backends =
+        backends.each_ref().map(|backend| format!("{{ address: \"{}\", weight: 2 }}", backend.address));
+    let yaml = setup.yaml();
+    let line = yaml.lines().find(|line| line.trim_start().starts_with("backends:")).expect("backends");
+    reload(&yaml.replace(line, &format!("    backends: [{}]", backends.join(", "))));
+    assert_eq!(shares(&balancer), 4, "the file speaks again");
 }

@@ -14,12 +14,14 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use axum::Extension;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
-use axum::http::{StatusCode, Uri, header};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use tokio::time::{MissedTickBehavior, interval};
 
+use super::guard::{Peer, may_change};
 use super::status::complain;
 use super::upstreams::Known;
 use super::{AdminState, CurrentUpstreams};
@@ -189,6 +191,8 @@ impl LiveFeed {
 ///   upstream as a whole (`backend` is null) and of everything (`upstream` is null as well) a list of numbers for each
 ///   name below. The first number belongs to the time at position `from`. Of what there is none the list is missing.
 ///   `transitions` are as at `/api/v1/transitions`.
+/// - `access`, first: whether this viewer may change things, as `changes`: allowed, token (with the token), or refused; and
+///   why not, in `words`.
 /// - `tick`, at once and then each second: `at`, `process` (`version`, `ready`, `generation`), `upstreams` as at
 ///   `/api/v1/upstreams`, where each, and each of its backends, also has a `sample`: what happened in the last second;
 ///   `total` is the sample of everything. A sample is null before the first second is over, and for what is beyond the
@@ -203,14 +207,21 @@ impl LiveFeed {
 ///
 /// At most 64 viewers are served, others are answered 503; who does not read eight events is cut off. Either may come
 /// back after a second, and finds everything in the history.
-pub(super) async fn live(State(state): State<AdminState>, uri: Uri) -> Response {
+pub(super) async fn live(
+    State(state): State<AdminState>,
+    peer: Option<Extension<Peer>>,
+    headers: HeaderMap,
+    uri: Uri,
+) -> Response {
     let feed = Arc::clone(&state.live);
+    let access = may_change(state.token.as_ref(), peer.map(|Extension(peer)| peer), &headers);
     let joined = tokio::task::spawn_blocking(move || feed.join()).await;
     let Ok(joined) = joined else {
         return complain(StatusCode::INTERNAL_SERVER_ERROR, &uri, "the history could not be rendered");
     };
     match joined {
-        Ok(feed) => {
+        Ok(mut feed) => {
+            feed.begin_with(events::access(access));
             let headers = [(header::CONTENT_TYPE, "text/event-stream"), (header::CACHE_CONTROL, "no-store")];
             (headers, Body::new(feed)).into_response()
         }

@@ -108,6 +108,10 @@ fn push_reasons(text: &mut String, backend: &Backend, now: Now) {
     if !drained_by.is_empty() {
         let _ = write!(text, ", drained by {}, {} in flight", drained_by.join(" and "), backend.in_flight());
     }
+    let (weight, configured) = (backend.weight(), backend.configured_weight());
+    if weight != configured {
+        let _ = write!(text, ", weight {weight} by an operator ({configured} in the file)");
+    }
     let share = availability.share(now.instant);
     if availability.is_available() && share < 1.0 {
         let _ = write!(text, ", at {:.0}% of its weight", share * 100.0);

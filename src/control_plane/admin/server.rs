@@ -10,7 +10,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::Service;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
@@ -18,6 +21,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
+use super::guard::Peer;
 use super::{AdminState, router};
 
 /// What a client of the admin interface may take.
@@ -67,14 +71,14 @@ pub(super) async fn serve_within(
     let (closing, _) = watch::channel(());
     let mut connections = JoinSet::new();
     loop {
-        let (stream, place) = tokio::select! {
+        let (stream, peer, place) = tokio::select! {
             () = &mut shutdown => break,
             Some(_) = connections.join_next() => continue,
             next = next_connection(&listener, &places) => next,
         };
         let (router, farewell) = (router.clone(), closing.subscribe());
         connections.spawn(async move {
-            if let Err(error) = connection(limits, stream, router, farewell).await {
+            if let Err(error) = connection(limits, stream, peer, router, farewell).await {
                 tracing::debug!(error, "admin connection ended early");
             }
             drop(place);
@@ -94,11 +98,11 @@ pub(super) async fn serve_within(
 async fn next_connection(
     listener: &TcpListener,
     places: &Arc<Semaphore>,
-) -> (TcpStream, OwnedSemaphorePermit) {
+) -> (TcpStream, Peer, OwnedSemaphorePermit) {
     let place = Arc::clone(places).acquire_owned().await.expect("invariant: the places are never closed");
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => return (stream, place),
+            Ok((stream, peer)) => return (stream, Peer(peer.ip()), place),
             Err(error) => {
                 tracing::warn!(%error, "admin connection could not be accepted");
                 sleep(ACCEPT_PAUSE).await;
@@ -111,6 +115,7 @@ async fn next_connection(
 async fn connection(
     limits: Limits,
     stream: TcpStream,
+    peer: Peer,
     router: Router,
     mut closing: watch::Receiver<()>,
 ) -> Result<(), Box<dyn Error + Send + Sync>> {
@@ -121,11 +126,28 @@ async fn connection(
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head)
         .max_buf_size(HEAD_BYTES)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+        .serve_connection(TokioIo::new(stream), OfPeer { peer, router: TowerToHyperService::new(router) });
     let mut connection = pin!(connection);
     tokio::select! {
         ended = connection.as_mut() => return Ok(ended?),
         _ = closing.changed() => connection.as_mut().graceful_shutdown(),
     }
     Ok(connection.await?)
+}
+
+/// Answers the requests of one connection, each of which knows who sent it.
+struct OfPeer {
+    peer: Peer,
+    router: TowerToHyperService<Router>,
+}
+
+impl Service<Request<Incoming>> for OfPeer {
+    type Response = <TowerToHyperService<Router> as Service<Request<Incoming>>>::Response;
+    type Error = <TowerToHyperService<Router> as Service<Request<Incoming>>>::Error;
+    type Future = <TowerToHyperService<Router> as Service<Request<Incoming>>>::Future;
+
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        request.extensions_mut().insert(self.peer);
+        self.router.call(request)
+    }
 }

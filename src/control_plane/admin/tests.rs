@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, SystemTime};
 
 use axum::http::{HeaderMap, StatusCode};
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
@@ -44,7 +44,7 @@ impl AdminState {
         let pushable = PushLimits { expiry: Duration::from_secs(30), groups: 2, body: 1024 };
         let pushes = Some(Arc::new(Pushes::new(pushable, Arc::clone(&telemetry))));
         let past_exchanges: PastExchanges = Arc::new(Vec::new);
-        Self { telemetry, upstreams, board, past_exchanges, live: Arc::new(live), pushes, load }
+        Self { telemetry, upstreams, board, past_exchanges, live: Arc::new(live), pushes, load, token: None }
     }
 }
 
@@ -88,12 +88,18 @@ impl Admin {
     }
 
     async fn ask(&self, method: &str, path: &str) -> Answer {
+        self.send(method, path, "").await
+    }
+
+    async fn send(&self, method: &str, path: &str, json: &'static str) -> Answer {
         let stream = TcpStream::connect(self.address).await.expect("the admin interface listens");
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.expect("a handshake");
         tokio::spawn(connection);
-        let request = hyper::Request::builder().method(method).uri(path).header("host", "admin");
-        let request = request.body(Empty::<Bytes>::new()).expect("a request");
+        let request = hyper::Request::builder().method(method).uri(path);
+        let request =
+            request.header("host", self.address.to_string()).header("content-type", "application/json");
+        let request = request.body(Full::new(Bytes::from_static(json.as_bytes()))).expect("a request");
         let answer = timeout(PATIENCE, sender.send_request(request)).await.expect("in time");
         let (head, body) = answer.expect("an answer").into_parts();
         let body = body.collect().await.expect("a whole body").to_bytes();
@@ -187,7 +193,7 @@ async fn an_upstream_is_told_with_all_that_is_known_of_its_backends() {
     one["fail_connect"] = 1.into();
     let down = json!({
         "name": "backend-1", "address": "127.0.0.1:5001", "lookup": null, "state": "down",
-        "weight": 1, "effective_weight": 0.0, "share": 0.0, "in_flight": 0, "in_flight_limit": null,
+        "weight": 1, "configured_weight": 1, "effective_weight": 0.0, "share": 0.0, "in_flight": 0, "in_flight_limit": null,
         "suspect": false, "trouble_since": null, "ejection": null, "ejections_lately": 0, "slow_start": null,
         "agent_percent": 100, "load_factor": 1.0, "cpu_percent": 12.5, "cpu_age_seconds": 0.0,
         "drained_by": [], "requests_total": 0,
@@ -197,7 +203,7 @@ async fn an_upstream_is_told_with_all_that_is_known_of_its_backends() {
     });
     let up = json!({
         "name": "backend-2", "address": "127.0.0.1:5002", "lookup": null, "state": "up",
-        "weight": 2, "effective_weight": 2.0, "share": 1.0, "in_flight": 1, "in_flight_limit": null,
+        "weight": 2, "configured_weight": 2, "effective_weight": 2.0, "share": 1.0, "in_flight": 1, "in_flight_limit": null,
         "suspect": false, "trouble_since": null, "ejection": null, "ejections_lately": 0, "slow_start": null,
         "agent_percent": 100, "load_factor": 1.0, "cpu_percent": null, "cpu_age_seconds": null,
         "drained_by": [], "requests_total": 2,
@@ -407,7 +413,8 @@ async fn everything_on_the_list_is_there() {
         let path = named.iter().fold(path.to_owned(), |path, (name, value)| path.replace(name, value));
         // That answer has no end; see `live`.
         if path != "/api/v1/live" {
-            let answer = admin.ask(method, &path).await;
+            let body = if path.ends_with("/weight") { "{\"weight\": 1}" } else { "" };
+            let answer = admin.send(method, &path, body).await;
             assert_eq!(answer.status, StatusCode::OK, "{path}");
         }
     }
@@ -433,7 +440,7 @@ async fn an_operator_drains_a_backend_and_brings_it_back() {
         assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
         let told: Value = serde_json::from_str(&answer.body).expect("JSON");
         let draining = json!({ "upstream": "app", "backend": "backend-1", "state": "draining", "in_flight": 1,
-            "drained_by": ["operator"] });
+            "drained_by": ["operator"], "weight": 1, "configured_weight": 1 });
         assert_eq!(told, draining);
     }
     assert_eq!(
@@ -468,6 +475,26 @@ async fn who_cannot_be_drained_is_told_who_can() {
     let answer = admin.get("/api/v1/upstreams/app/backends/backend-1/drain").await;
     assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED);
     assert_eq!(answer.headers["allow"], "POST");
+}
+
+#[tokio::test]
+async fn a_weight_is_set_and_what_is_none_is_refused() {
+    let admin = Admin::start().await;
+    let path = "/api/v1/upstreams/app/backends/backend-1/weight";
+    let answer = admin.send("POST", path, "{\"weight\": 6}").await;
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
+    let told = backend_view(&admin).await;
+    assert_eq!((&told["weight"], &told["configured_weight"]), (&json!(6), &json!(1)));
+    assert_eq!(told["share"], 0.75);
+    assert!(upstreams_report(&admin).await.contains(", weight 6 by an operator (1 in the file)"));
+    for body in ["", "6", "{}", "{\"weight\": 1001}", "{\"weight\": -1}", "{\"weight\": 1, \"x\": 2}", "{"] {
+        let answer = admin.send("POST", path, body).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{body}");
+        assert!(answer.body.contains("0 to 1000"), "{}", answer.body);
+    }
+    let nobody = admin.send("POST", "/api/v1/upstreams/app/backends/x/weight", "{\"weight\": 6}").await;
+    assert_eq!(nobody.status, StatusCode::NOT_FOUND);
+    assert_eq!(backend_view(&admin).await["weight"], 6, "nothing else was changed");
 }
 
 #[tokio::test]

@@ -51,6 +51,7 @@ pub(super) async fn all(State(state): State<AdminState>) -> Json<UpstreamsView> 
 ///       "state": "down",
 ///       "since": "2026-11-21T09:51:00.250Z",
 ///       "weight": 1,
+///       "configured_weight": 1,
 ///       "effective_weight": 0.0,
 ///       "share": 0.0,
 ///       "in_flight": 0,
@@ -81,6 +82,7 @@ pub(super) async fn all(State(state): State<AdminState>) -> Json<UpstreamsView> 
 /// - `state`: down, up, draining, slow_start or ejected.
 /// - `address`: null while its host name has none. `lookup`: null for a configured IP address, or what the last look-up of
 ///   the host name found, as `{ "host": "app.internal", "addresses": ["10.0.0.3"], "error": null, "at": "…" }`.
+/// - `weight`: what the file says, which is `configured_weight`, or an operator who has spoken since.
 /// - `share`: the intended share of new work, 0 to 1; `fail_open` says that nobody is available and all are tried.
 /// - `retries_left`: what the retry budget allows now; `queued`: requests that wait because every backend is full.
 /// - `in_flight_limit`: null for any number.

@@ -89,7 +89,7 @@ impl CrossCheck<'_> {
             self.problems.warning(
                 self.value(&["admin", "address"]),
                 format!("the admin server on {address} can be reached from outside this machine"),
-                "whoever reaches it can change what runs; listen on 127.0.0.1, or keep others out by a firewall",
+                "whoever reaches it sees all there is to see, and may push metrics; listen on 127.0.0.1, or keep others out by a firewall",
             );
         }
         for listener in &self.config.listeners {

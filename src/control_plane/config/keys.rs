@@ -204,6 +204,7 @@ pub const KEYS: &[Key] = &[
 
     section("admin", "the admin server: metrics, probes, API"),
     default("admin.address", "127.0.0.1:9900", "where it listens"),
+    optional("admin.token", "changes are taken from this host alone", "who shows it may change what runs from other hosts too; 16 characters or more"),
     section("admin.push", "metrics that agents push, as to a Pushgateway; `off` takes none"),
     default("admin.push.expiry", "30s", "how long they are kept if nobody renews them"),
     default("admin.push.groups", "1000", "the most groups at a time; a group is what one agent pushes"),

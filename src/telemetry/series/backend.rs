@@ -26,7 +26,7 @@ pub struct BackendSeries {
     /// Exchanges in flight on all workers. The one cell of a backend that workers share: balancing needs the sum at
     /// every pick, so it stands alone on its cache line.
     pub inflight: Padded<Gauge>,
-    /// The share that the configuration gives the backend, relative to its peers.
+    /// The share that the configuration, or an operator since, gives the backend, relative to its peers.
     pub weight: FloatGauge,
     /// The weight that the balancer works with now: below `weight` during slow start, 0 when not available.
     pub effective_weight: FloatGauge,

@@ -154,6 +154,26 @@ fn an_agent_asks_for_a_part_of_the_weight() {
 }
 
 #[test]
+fn a_weight_that_an_operator_sets_lasts_until_the_file_says_another() {
+    let weights = |first| {
+        let mut settings = ramping(2, 0.5);
+        settings.backends[0].weight = first;
+        settings
+    };
+    let mut traffic = Traffic::to(weights(1));
+    traffic.upstream.set_weight(&traffic.upstream.backends[0], 3, traffic.now);
+    assert_eq!(traffic.upstream.fleet().share(0), 0.75, "at once");
+    traffic.reload(weights(1));
+    let backend = Arc::clone(&traffic.upstream.backends[0]);
+    assert_eq!((backend.weight(), backend.configured_weight()), (3, 1));
+    assert_eq!((traffic.upstream.fleet().share(0), backend.series.weight.get()), (0.75, 3.0));
+    traffic.reload(weights(2));
+    assert_eq!((backend.weight(), backend.configured_weight()), (2, 2));
+    traffic.upstream.set_weight(&backend, 0, traffic.now);
+    assert_eq!(traffic.upstream.fleet().share(0), 0.0, "no new work");
+}
+
+#[test]
 fn the_time_to_detect_runs_from_the_first_sign() {
     let mut traffic = Traffic::to(ramping(3, 0.5));
     let recorded = |traffic: &Traffic| {

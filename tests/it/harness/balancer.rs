@@ -94,7 +94,7 @@ impl Balancer {
     /// Gets `path` from the admin server.
     #[track_caller]
     pub(crate) fn ask_admin(&self, path: &str) -> Message {
-        let request = format!("GET {path} HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n");
+        let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
         Wire::connect(self.admin).exchange(request)
     }
 

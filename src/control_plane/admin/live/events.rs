@@ -8,6 +8,7 @@ use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Serialize, Serializer};
 use serde_json::json;
 
+use super::super::guard::Refusal;
 use super::super::upstreams::{BackendView, Known, TransitionView, UpstreamView};
 use crate::control_plane::health::PastTransition;
 use crate::telemetry::{Column, History, Sample, Telemetry, Track, TrackName};
@@ -67,6 +68,16 @@ pub(super) fn tick(
 /// Renders a transition that has just happened.
 pub(super) fn transition(past: PastTransition) -> Bytes {
     event("transition", &TransitionView::of(past))
+}
+
+/// Renders whether a viewer may change things.
+pub(super) fn access(may: Result<(), Refusal>) -> Bytes {
+    let changes = match may {
+        Ok(()) => "allowed",
+        Err(Refusal::TokenNeeded) => "token",
+        Err(Refusal::AnotherSite | Refusal::FromElsewhere) => "refused",
+    };
+    event("access", &json!({ "changes": changes, "words": may.err().map(Refusal::words) }))
 }
 
 /// Renders the last event.

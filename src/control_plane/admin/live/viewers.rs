@@ -100,9 +100,9 @@ pub(super) struct Feed {
 }
 
 impl Feed {
-    /// Sends this before all events.
+    /// Sends this before everything else.
     pub(super) fn begin_with(&mut self, event: Bytes) {
-        self.first.push_back(event);
+        self.first.push_front(event);
     }
 }
 

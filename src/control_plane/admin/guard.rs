@@ -1,0 +1,230 @@
+//! The guard: who may change what runs. To look is free.
+//!
+//! - A page of another site may not: a browser sends what any page tells it to, also to loopback.
+//! - Who knows the token may, from anywhere.
+//! - Others may from this host alone, since who can run programs here is trusted with more than that. What a proxy passes on
+//!   does not count as from here, nor does what names the host by anything but an address or `localhost`: another site
+//!   may have its own name lead to loopback (DNS rebinding), and a browser then takes its pages for ours.
+
+use std::net::IpAddr;
+
+use axum::Json;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderName, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+use super::AdminState;
+use super::origin::comes_from_a_page;
+use crate::control_plane::config::admin::Token;
+
+/// What a proxy adds to a request that it passes on.
+const BY_A_PROXY: [HeaderName; 3] =
+    [header::FORWARDED, HeaderName::from_static("x-forwarded-for"), HeaderName::from_static("x-real-ip")];
+
+/// The address at the other end of a request's connection.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Peer(pub(super) IpAddr);
+
+/// Why a change is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// A page of another site asks for it.
+    AnotherSite,
+    /// The token is missing or wrong.
+    TokenNeeded,
+    /// It comes from elsewhere, and there is no token by which it could be allowed.
+    FromElsewhere,
+}
+
+impl Refusal {
+    /// Says it to whom it concerns.
+    pub(super) fn words(self) -> &'static str {
+        match self {
+            Self::AnotherSite => "a page of another site may not change what runs",
+            Self::TokenNeeded => {
+                "this change needs the token of `admin.token`, sent as `Authorization: Bearer TOKEN`; \
+                 plimsoll ctl takes it from PLIMSOLL_TOKEN"
+            }
+            Self::FromElsewhere => {
+                "changes are taken from this host alone, asked for at an address or at `localhost`; \
+                 configure `admin.token` to take them from elsewhere"
+            }
+        }
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let body = Json(json!({ "error": self.words() }));
+        match self {
+            Self::TokenNeeded => {
+                (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, "Bearer")], body).into_response()
+            }
+            Self::AnotherSite | Self::FromElsewhere => (StatusCode::FORBIDDEN, body).into_response(),
+        }
+    }
+}
+
+/// Lets a request pass unless it would change something that its sender may not.
+pub(super) async fn guard(State(state): State<AdminState>, request: Request, next: Next) -> Response {
+    let looks = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+    if !looks && request.uri().path().starts_with("/api/") {
+        let peer = request.extensions().get::<Peer>().copied();
+        if let Err(refusal) = may_change(state.token.as_ref(), peer, request.headers()) {
+            return refusal.into_response();
+        }
+    }
+    next.run(request).await
+}
+
+/// Tells whether who sends a request with these headers may change something.
+pub(super) fn may_change(
+    token: Option<&Token>,
+    peer: Option<Peer>,
+    headers: &HeaderMap,
+) -> Result<(), Refusal> {
+    if comes_from_a_page(headers) {
+        return Err(Refusal::AnotherSite);
+    }
+    let Some(token) = token else {
+        return if is_from_here(peer, headers) { Ok(()) } else { Err(Refusal::FromElsewhere) };
+    };
+    match headers.get(header::AUTHORIZATION).map(|value| bearer(value.as_bytes())) {
+        Some(given) if given.is_some_and(|given| token.is(given)) => Ok(()),
+        // Also from this host: who means to show a token should hear that it is wrong.
+        Some(_) => Err(Refusal::TokenNeeded),
+        None if is_from_here(peer, headers) => Ok(()),
+        None => Err(Refusal::TokenNeeded),
+    }
+}
+
+/// Takes the token out of `Bearer TOKEN` (RFC 6750, section 2.1; the scheme's case does not matter, RFC 9110, section 11.1).
+fn bearer(value: &[u8]) -> Option<&[u8]> {
+    let (scheme, token) = value.split_at_checked(7)?;
+    scheme.eq_ignore_ascii_case(b"bearer ").then(|| token.trim_ascii())
+}
+
+fn is_from_here(peer: Option<Peer>, headers: &HeaderMap) -> bool {
+    let loopback = peer.is_some_and(|Peer(address)| address.to_canonical().is_loopback());
+    let passed_on = BY_A_PROXY.iter().any(|name| headers.contains_key(name));
+    let host = headers.get(header::HOST).map_or(b"".as_slice(), |host| host.as_bytes());
+    loopback && !passed_on && names_no_domain(host)
+}
+
+/// Tells whether a `Host` is an address or `localhost`, which no other site can have for its own name. A program may leave
+/// it out; a browser does not.
+fn names_no_domain(host: &[u8]) -> bool {
+    let Ok(host) = std::str::from_utf8(host) else { return false };
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    };
+    let address = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
+    let name = name.to_ascii_lowercase();
+    name.is_empty()
+        || name == "localhost"
+        || name.ends_with(".localhost")
+        || address.parse::<IpAddr>().is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::http::HeaderValue;
+
+    fn headers(fields: &[(&'static str, &'static str)]) -> HeaderMap {
+        let field = |(name, value): &(&'static str, &'static str)| {
+            (HeaderName::from_static(name), HeaderValue::from_static(value))
+        };
+        fields.iter().map(field).collect()
+    }
+
+    fn from(peer: &str, token: Option<&str>, fields: &[(&'static str, &'static str)]) -> Result<(), Refusal> {
+        let token = token.map(|token| Token::parse(token).expect("a token"));
+        may_change(token.as_ref(), Some(Peer(peer.parse().expect("an address"))), &headers(fields))
+    }
+
+    const TOKEN: Option<&str> = Some("correct-horse-battery");
+    const RIGHT: (&str, &str) = ("authorization", "Bearer correct-horse-battery");
+    const HOST: (&str, &str) = ("host", "127.0.0.1:9900");
+
+    #[test]
+    fn who_is_on_this_host_may_change_things_without_a_token() {
+        for peer in ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"] {
+            for host in ["127.0.0.1:9900", "localhost:9900", "LOCALHOST", "[::1]:9900", "a.localhost", ""] {
+                assert_eq!(from(peer, None, &[("host", host)]), Ok(()), "{peer} {host}");
+                assert_eq!(from(peer, TOKEN, &[("host", host)]), Ok(()), "{peer} {host}");
+            }
+            assert_eq!(from(peer, None, &[]), Ok(()));
+        }
+    }
+
+    #[test]
+    fn from_elsewhere_it_takes_the_token() {
+        for peer in ["10.0.0.1", "2001:db8::1", "0.0.0.0", "::ffff:10.0.0.1"] {
+            assert_eq!(from(peer, None, &[HOST]), Err(Refusal::FromElsewhere));
+            assert_eq!(from(peer, None, &[HOST, RIGHT]), Err(Refusal::FromElsewhere), "there is none");
+            assert_eq!(from(peer, TOKEN, &[HOST]), Err(Refusal::TokenNeeded));
+            assert_eq!(from(peer, TOKEN, &[HOST, RIGHT]), Ok(()));
+            assert_eq!(from(peer, TOKEN, &[("host", "lb.example.org"), RIGHT]), Ok(()), "by any name");
+        }
+        assert_eq!(
+            may_change(None, None, &HeaderMap::new()),
+            Err(Refusal::FromElsewhere),
+            "nobody knows who"
+        );
+    }
+
+    #[test]
+    fn a_token_that_is_shown_must_be_right() {
+        let given = [
+            "Bearer wrong-horse-battery",
+            "Bearer correct-horse-batter",
+            "Bearer correct-horse-battery2",
+            "Bearer ",
+            "Bearer",
+            "",
+            "Basic correct-horse-battery",
+            "correct-horse-battery",
+        ];
+        for value in given {
+            for peer in ["10.0.0.1", "127.0.0.1"] {
+                let refused = from(peer, TOKEN, &[HOST, ("authorization", value)]);
+                assert_eq!(refused, Err(Refusal::TokenNeeded), "{value}");
+            }
+        }
+        assert_eq!(from("10.0.0.1", TOKEN, &[("authorization", "bearer  correct-horse-battery ")]), Ok(()));
+    }
+
+    #[test]
+    fn a_page_of_another_site_may_not_even_with_the_token() {
+        for origin in ["https://example.org", "null", "http://localhost:9900", "https://127.0.0.1:9900"] {
+            let refused = from("127.0.0.1", TOKEN, &[HOST, RIGHT, ("origin", origin)]);
+            assert_eq!(refused, Err(Refusal::AnotherSite), "{origin}");
+        }
+        assert_eq!(
+            from("127.0.0.1", None, &[HOST, ("origin", "http://127.0.0.1:9900")]),
+            Ok(()),
+            "our own may"
+        );
+    }
+
+    #[test]
+    fn a_name_that_leads_to_loopback_is_not_this_host() {
+        for host in ["evil.example.org:9900", "localhost.example.org", "127.0.0.1.nip.io", "1.example", "x:y"]
+        {
+            let refused = from("127.0.0.1", None, &[("host", host)]);
+            assert_eq!(refused, Err(Refusal::FromElsewhere), "{host}");
+        }
+    }
+
+    #[test]
+    fn what_a_proxy_passes_on_is_not_from_this_host() {
+        for name in ["forwarded", "x-forwarded-for", "x-real-ip"] {
+            let refused = from("127.0.0.1", None, &[HOST, (name, "203.0.113.7")]);
+            assert_eq!(refused, Err(Refusal::FromElsewhere), "{name}");
+        }
+    }
+}
