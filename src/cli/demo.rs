@@ -160,7 +160,8 @@ fn command() -> String {
 fn greeting(fleet: &mut Fleet, args: &Arguments) -> anyhow::Result<String> {
     let balancer = fleet.balancer_pid()?;
     let mut text = format!(
-        "traffic  http://{}{}\nmetrics  http://{}/metrics\nconfig   {}\nbalancer pid {balancer}",
+        "see it   http://{}/\ntraffic  http://{}{}\nmetrics  http://{}/metrics\nconfig   {}\nbalancer pid {balancer}",
+        fleet.admin,
         fleet.web,
         args.path,
         fleet.admin,

@@ -9,6 +9,7 @@
 //! - `upstreams`: the JSON answers; `report`: the same for people, as plain text.
 //! - `why`: the latest exchanges, and what was decided about each.
 //! - `live`: what happens now and has happened lately, told each second to those who watch.
+//! - `page`: the live page, and the files that it is made of.
 //! - `drain`: takes a backend out of service, and brings it back; `weight`: gives it more or less of the work.
 //! - `guard`: who may change something.
 //! - `pushes`: takes the metrics that agents push, and lists them.
@@ -19,6 +20,7 @@ mod drain;
 mod guard;
 mod live;
 mod origin;
+mod page;
 mod pushes;
 mod report;
 mod server;
@@ -51,7 +53,7 @@ use upstreams::Known;
 /// What there is to ask for: the path, with its method unless it is GET, and what it answers. Shown at `/` and to those who
 /// ask for something else.
 const ANSWERS: [(&str, &str); 15] = [
-    ("/", "this page"),
+    ("/", "the live page for browsers, this list for others"),
     ("/live", "200 while the process lives"),
     ("/ready", "200 while it takes traffic, 503 before it serves and while it drains"),
     ("/metrics", "metrics for Prometheus, those that were pushed included"),
@@ -119,7 +121,8 @@ impl fmt::Debug for AdminState {
 /// Returns the admin interface without a port.
 pub fn router(state: AdminState) -> Router {
     Router::new()
-        .route("/", get(status::index))
+        .route("/", get(page::index))
+        .route("/assets/{name}", get(page::asset))
         .route("/live", get(status::live))
         .route("/ready", get(status::ready))
         .route("/metrics", get(status::metrics))
@@ -137,6 +140,7 @@ pub fn router(state: AdminState) -> Router {
         .fallback(status::not_found)
         .method_not_allowed_fallback(status::method_not_allowed)
         .layer(middleware::from_fn_with_state(state.clone(), guard::guard))
+        .layer(middleware::from_fn(page::protect))
         .layer(middleware::from_fn_with_state(state.clone(), count))
         .with_state(state)
 }

@@ -11,6 +11,7 @@ mod lints;
 mod metrics_catalogue;
 mod monitoring;
 mod names;
+mod page;
 mod tree;
 mod words;
 mod yaml;

@@ -5,7 +5,9 @@
 
 pub(crate) mod backend;
 pub(crate) mod balancer;
+pub(crate) mod browser;
 pub(crate) mod metrics;
+pub(crate) mod own_network;
 pub(crate) mod place;
 pub(crate) mod program;
 pub(crate) mod prometheus;

@@ -5,7 +5,7 @@
 
 mod clients;
 mod hosts;
-mod process;
+pub(crate) mod process;
 
 use std::collections::{HashMap, HashSet};
 use std::io::Write as _;

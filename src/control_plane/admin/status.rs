@@ -1,31 +1,16 @@
-//! The process's own status: whether it lives and takes traffic, its metrics, and the way to everything else.
+//! The process's own status: whether it lives and takes traffic, its metrics, and what there is to ask for.
 
 use std::fmt::Write as _;
 
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::{StatusCode, Uri, header};
-use axum::response::{Html, IntoResponse, Response};
+use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use super::{ANSWERS, AdminState};
 use crate::control_plane::now::Now;
 use crate::telemetry::CONTENT_TYPE;
-
-/// A small page with links. No scripts, nothing from elsewhere.
-pub(super) async fn index() -> Html<String> {
-    let mut page = String::from(
-        "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<title>plimsoll</title>\n<h1>plimsoll</h1>\n<dl>\n",
-    );
-    for (path, about) in ANSWERS {
-        let name =
-            if path.contains('{') { path.to_owned() } else { format!("<a href=\"{path}\">{path}</a>") };
-        // Writing to a String cannot fail.
-        let _ = writeln!(page, "<dt>{name}</dt><dd>{about}</dd>");
-    }
-    page.push_str("</dl>\n</html>\n");
-    Html(page)
-}
 
 /// Says that the process lives: that this answer comes is all there is to say.
 pub(super) async fn live() -> &'static str {
@@ -83,9 +68,15 @@ pub(super) fn complain(status: StatusCode, uri: &Uri, error: &str) -> Response {
         let paths = ANSWERS.map(|(path, _)| path);
         return (status, Json(json!({ "error": error, "paths": paths }))).into_response();
     }
-    let mut text = format!("{error}; there is\n");
+    (status, format!("{error}; there is\n{}", list())).into_response()
+}
+
+/// Lists what there is to ask for, as plain text.
+pub(super) fn list() -> String {
+    let mut text = String::new();
     for (path, about) in ANSWERS {
+        // Writing to a String cannot fail.
         let _ = writeln!(text, "    {path:<26} {about}");
     }
-    (status, text).into_response()
+    text
 }

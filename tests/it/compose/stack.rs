@@ -31,7 +31,9 @@ impl Stack {
             return None;
         };
         let stack = Self { project, addresses: RefCell::default() };
-        stack.compose(&["up", "--detach", "--wait", "--quiet-pull"]);
+        // It takes minutes, so that what Docker says is shown as it comes.
+        let status = stack.command(&["up", "--detach", "--wait", "--quiet-pull"]).status();
+        assert!(status.is_ok_and(|status| status.success()), "the stack comes up; what Docker says is above");
         Some(stack)
     }
 
@@ -45,6 +47,10 @@ impl Stack {
     }
 
     fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().expect("docker can be run")
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new("docker");
         command.args(["compose", "--project-name", &self.project]).args(arguments);
         command.current_dir(env!("CARGO_MANIFEST_DIR")).env_remove("COMPOSE_PROFILES");
@@ -52,7 +58,7 @@ impl Stack {
         for port in ["TRAFFIC", "ADMIN", "PROMETHEUS", "PUSHGATEWAY", "ALERTMANAGER", "GRAFANA"] {
             command.env(format!("{port}_PORT"), "0");
         }
-        command.output().expect("docker can be run")
+        command
     }
 
     /// Where a port of a service is published.

@@ -41,9 +41,9 @@ impl Mode {
 }
 
 /// A backend's place: an address, and the process there while there is one. Dropped, the process is killed.
-pub(super) struct Process {
+pub(crate) struct Process {
     pub(super) name: &'static str,
-    pub(super) address: SocketAddr,
+    pub(crate) address: SocketAddr,
     /// What goes before the program on the command line.
     prefix: Vec<String>,
     child: Option<Child>,
@@ -53,7 +53,7 @@ pub(super) struct Process {
 impl Process {
     /// Starts a backend that calls itself `name`; returns once it listens.
     #[track_caller]
-    pub(super) fn start(name: &'static str, address: SocketAddr, prefix: &[String]) -> Self {
+    pub(crate) fn start(name: &'static str, address: SocketAddr, prefix: &[String]) -> Self {
         let mut process = Self { name, address, prefix: prefix.to_vec(), child: None, posts: Arc::default() };
         process.revive();
         process
@@ -61,7 +61,7 @@ impl Process {
 
     /// Starts the process again after its end; returns once it listens.
     #[track_caller]
-    pub(super) fn revive(&mut self) {
+    pub(crate) fn revive(&mut self) {
         assert!(self.child.is_none(), "it has ended");
         let own = std::env::current_exe().expect("a running program has a path");
         let words = self.prefix.iter().map(Into::into).chain([own.into_os_string()]);
@@ -95,7 +95,7 @@ impl Process {
 
     /// Kills the process, as `kill -9` does; returns once it has ended.
     #[track_caller]
-    pub(super) fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         self.end(Signal::KILL);
     }
 

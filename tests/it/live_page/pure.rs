@@ -1,0 +1,173 @@
+//! The parts of the page that only compute, each asked by itself.
+
+use serde_json::{Value, json};
+
+use crate::harness::backend::Backend;
+use crate::harness::browser::Browser;
+use crate::harness::setup::Setup;
+
+/// What `expression` comes to, with everything that a module of the page exports in `m`.
+#[track_caller]
+fn of(browser: &mut Browser, module: &str, expression: &str) -> Value {
+    browser.eval(&format!("import('/assets/{module}').then((m) => {expression})"))
+}
+
+#[test]
+fn what_the_page_computes_is_right() {
+    let Some(mut browser) = Browser::start() else { return };
+    let backend = Backend::saying("ok");
+    let balancer = Setup::over([&backend]).start();
+    browser.open(&format!("http://{}/", balancer.admin));
+    numbers_and_times_read_as_people_write_them(&mut browser);
+    scales_are_round(&mut browser);
+    colours_follow_the_number_of_a_backend(&mut browser);
+    a_history_grows_forgets_and_adds_up(&mut browser);
+    the_story_tells_the_worst_first(&mut browser);
+}
+
+#[track_caller]
+fn numbers_and_times_read_as_people_write_them(browser: &mut Browser) {
+    for (expression, expected) in [
+        (
+            "[0, 0.44, 9.96, 12.3, 9999, 12345, 3456789, null, NaN].map(m.amount)",
+            json!(["0", "0.4", "10", "12", "9999", "12.3k", "3.5M", "–", "–"]),
+        ),
+        (
+            "[0.421, 4.25, 42.4, 999.4, 1234, null].map(m.latency)",
+            json!(["0.42 ms", "4.3 ms", "42 ms", "999 ms", "1.23 s", "–"]),
+        ),
+        (
+            "[0, 0.0512, 0.333, 0.99999, 1, null].map(m.share)",
+            json!(["0 %", "5.1 %", "33 %", "99.99 %", "100 %", "–"]),
+        ),
+        (
+            "[0, 4400, 60_000, 192_000, 7_500_000, 273_600_000].map(m.span)",
+            json!(["0 s", "4 s", "1 min", "3 min 12 s", "2 h 5 min", "3 d 4 h"]),
+        ),
+        ("[m.plural(1, 'backend'), m.plural(12345, 'backend')]", json!(["1 backend", "12,345 backends"])),
+    ] {
+        // A number is never parted from its unit.
+        let expected: Vec<Value> = expected
+            .as_array()
+            .expect("a list")
+            .iter()
+            .map(|text| text.as_str().map(joined).expect("a text").into())
+            .collect();
+        assert_eq!(of(browser, "format.js", expression), Value::from(expected), "{expression}");
+    }
+}
+
+/// The text with spaces that do not break between each number and its unit.
+fn joined(text: &str) -> String {
+    let words: Vec<&str> = text.split(' ').collect();
+    let mut joined = String::new();
+    for (at, word) in words.iter().enumerate() {
+        let unit = matches!(*word, "ms" | "s" | "min" | "h" | "d" | "%");
+        joined += if at == 0 {
+            ""
+        } else if unit {
+            "\u{a0}"
+        } else {
+            " "
+        };
+        joined += word;
+    }
+    joined
+}
+
+#[track_caller]
+fn scales_are_round(browser: &mut Browser) {
+    let rounded =
+        of(browser, "scale.js", "[0, 0.3, 1, 1.1, 24, 26, 99, 100, 101, 730].map((v) => m.roundUp(v, 1))");
+    assert_eq!(rounded, json!([1, 1, 1, 2, 25, 50, 100, 100, 200, 1000]));
+    let mapped = of(browser, "scale.js", "[0, 5, 10].map(m.linear([0, 10], [100, 0]))");
+    assert_eq!(mapped, json!([100, 50, 0]));
+    let nearest =
+        of(browser, "scale.js", "[-5, 0, 4, 6, 14, 16, 99].map((at) => m.nearest([0, 10, 20], at))");
+    assert_eq!(nearest, json!([0, 0, 0, 1, 1, 2, 2]));
+    assert_eq!(of(browser, "scale.js", "m.nearest([], 5)"), -1);
+    let ticks = of(browser, "scale.js", "m.timeTicks(61_000, 241_000, 400).map((at) => at % 60_000)");
+    assert_eq!(ticks, json!([0, 0, 0]), "whole minutes");
+}
+
+#[track_caller]
+fn colours_follow_the_number_of_a_backend(browser: &mut Browser) {
+    let slots = of(
+        browser,
+        "palette.js",
+        "[['backend-1', 5], ['backend-8', 0], ['backend-9', 0], ['web-0', 3], ['blue', 2]].map(([n, p]) => m.slotOf(n, p))",
+    );
+    assert_eq!(slots, json!([1, 8, 1, 8, 3]));
+}
+
+#[track_caller]
+fn a_history_grows_forgets_and_adds_up(browser: &mut Browser) {
+    let told = of(
+        browser,
+        "history.js",
+        r#"(() => {
+            const sample = (success) => ({ success, redirect: 0, client_error: 0, server_error: 1, in_flight: 0 });
+            const tick = (at, success) => ({ at, total: sample(success), upstreams: [{ name: "app", sample: sample(success),
+                backends: [{ name: "backend-1", sample: sample(success) }] }] });
+            const history = new m.History({ times: [1000, 2000], transitions: [],
+                tracks: [{ upstream: "app", backend: "backend-1", from: 1, success: [7], in_flight: [0], redirect: [0],
+                    client_error: [0], server_error: [0] }] });
+            history.tick(tick(2000, 99));
+            history.tick(tick(3000, 8));
+            const track = history.track("app", "backend-1");
+            const short = [...track.columns.success, track.rate(0), track.rate(2), history.sum(track, "success", 1000)];
+            for (let second = 4; second < 1000; second += 1) history.tick(tick(second * 1000, 1));
+            const change = { at: "2026-01-01T00:00:00.000Z", upstream: "app", backend: "backend-1", to: "down" };
+            return { short, kept: [history.times.length, track.columns.success.length], names: history.backends("app"),
+                fresh: [history.transition(change), history.transition({ ...change })] };
+        })()"#,
+    );
+    assert_eq!(
+        told,
+        json!({ "short": [null, 7, 8, null, 9, 15], "kept": [900, 900], "names": ["backend-1"], "fresh": [true, false] })
+    );
+}
+
+#[track_caller]
+fn the_story_tells_the_worst_first(browser: &mut Browser) {
+    let told = of(
+        browser,
+        "story.js",
+        r#"(() => {
+            const backend = (name, state) => ({ name, state, since: "1970-01-01T00:00:08Z", drained_by: ["operator"],
+                ejection: null, slow_start: null, last_check: { words: "connection refused" } });
+            const upstream = (available, ...backends) => ({ name: "app", available, fail_open: true, backends });
+            const tell = (one, failed, rescued) => m.verdict({ upstreams: [one], process: { ready: true } },
+                { all: 1000, failed, rescued, span: 60_000 }, 20_000);
+            const up = backend("backend-2", "up");
+            return [
+                tell(upstream(2, backend("backend-1", "up"), up), 0, 0),
+                tell(upstream(1, backend("backend-1", "down"), up), 0, 1),
+                tell(upstream(1, backend("backend-1", "draining"), up), 3, 0),
+                tell(upstream(0, backend("backend-1", "down")), 0, 0),
+            ];
+        })()"#,
+    );
+    let expected = [
+        ("good", "All 2 backends are up. No request failed in the last 1 min."),
+        (
+            "warn",
+            "backend-1 is down for 12 s (connection refused). No request failed in the last 1 min; 1 request was rescued by \
+             another backend.",
+        ),
+        (
+            "bad",
+            "backend-1 is draining for 12 s (by operator). 3 requests of 1,000 failed in the last 1 min.",
+        ),
+        (
+            "bad",
+            "backend-1 is down for 12 s (connection refused). Nobody is available in app: all are tried. No request failed \
+             in the last 1 min.",
+        ),
+    ];
+    for (told, (level, text)) in told.as_array().expect("a list").iter().zip(expected) {
+        assert_eq!(told["level"], level);
+        let text = text.replace(" min", "\u{a0}min").replace("12 s", "12\u{a0}s");
+        assert_eq!(told["text"], text);
+    }
+}
