@@ -2,19 +2,20 @@
 //!
 //! A [`Record`] that is dropped without having been told an end (the process stopped waiting for it) records that.
 
+mod entry;
+mod past;
+mod times;
+
 use std::net::SocketAddr;
-use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
-use super::balance::{Words, header};
+use self::times::Times;
+use super::balance::Words;
 use super::route::Route;
 use super::snapshot::Listener;
 use super::worker::Worker;
-use crate::telemetry::{
-    AttemptOutcome, CodeClass, Entry, Label as _, LoggedTry, PastExchange, RefusalReason, RequestLine,
-    TRIES_KEPT, Timings, Tries,
-};
+use crate::telemetry::{AttemptOutcome, CodeClass, Label as _, RefusalReason, Tries};
 use crate::upstream::{Backend, Pick, Upstream};
 
 /// The status that is counted when the client left before it was answered; as in nginx, and never sent.
@@ -48,38 +49,15 @@ pub struct Record<'s> {
     ended: bool,
 }
 
-/// When each stage was over; `None` for one that was not reached or had nothing to wait for.
-#[derive(Debug, Clone, Copy)]
-struct Times {
-    started: Instant,
-    head: Instant,
-    planned: Instant,
-    queued: Option<(Instant, Instant)>,
-    connected: Option<(Instant, Instant)>,
-    sent: Option<Instant>,
-    first_byte: Option<Instant>,
-    head_sent: Option<Instant>,
-}
-
 impl<'s> Record<'s> {
     /// Begins the record of a request whose first byte came at `started`.
     #[must_use]
     pub fn begin(worker: &'s Worker, listener: &'s Listener, client: SocketAddr, started: Instant) -> Self {
-        let times = Times {
-            started,
-            head: started,
-            planned: started,
-            queued: None,
-            connected: None,
-            sent: None,
-            first_byte: None,
-            head_sent: None,
-        };
         Self {
             worker,
             listener,
             client,
-            times,
+            times: Times::since(started),
             route: None,
             upstream: None,
             backend: None,
@@ -193,21 +171,6 @@ impl<'s> Record<'s> {
         self.worker.decisions.borrow_mut().push(self.past(status, head, now));
     }
 
-    fn past(&self, status: u16, head: &[u8], now: Instant) -> PastExchange {
-        let Times { started, queued, .. } = self.times;
-        PastExchange {
-            began: started,
-            took: now.duration_since(started),
-            queued: queued.map_or(Duration::ZERO, |(begun, at)| at.saturating_duration_since(begun)),
-            line: RequestLine::new(head, self.words.method, self.words.target),
-            upstream: self.upstream.map(|upstream| upstream.series.id),
-            balance: self.upstream.map(|upstream| upstream.balancer().as_str()),
-            status,
-            reason: self.reason,
-            tries: self.tries,
-        }
-    }
-
     fn count(&self, status: u16, now: Instant) {
         let id = self.worker.id;
         let listener = self.listener.series.shard(id);
@@ -228,86 +191,7 @@ impl<'s> Record<'s> {
         }
         listener.received_bytes.add(self.received_bytes);
         listener.sent_bytes.add(self.sent_bytes);
-        listener.added_duration.record(self.added());
-    }
-
-    /// Returns the time that the balancer itself took: from the whole head to the plan, and from the first byte of the
-    /// answer to its head sent on. Not counted is what waits for somebody else: connecting, a body on its way, and every
-    /// attempt that failed. Sending counts where it is ours alone: one attempt, on a pooled connection, no body to come.
-    fn added(&self) -> Duration {
-        let times = &self.times;
-        let onward = times.planned.duration_since(times.head);
-        let waited = times.queued.is_some() || times.connected.is_some();
-        let alone = self.attempts == 1 && !waited && !self.body_came_later;
-        let send = match times.sent {
-            Some(sent) if alone => sent.saturating_duration_since(times.planned),
-            _ => Duration::ZERO,
-        };
-        let back = match (times.first_byte, times.head_sent) {
-            (Some(first), Some(sent)) => sent.saturating_duration_since(first),
-            _ => Duration::ZERO,
-        };
-        onward + send + back
-    }
-
-    fn entry<'e>(&'e self, status: u16, head: &'e [u8], now: Instant) -> Entry<'e> {
-        let times = &self.times;
-        let since =
-            |end: Option<Instant>, start: Instant| end.map(|end| end.saturating_duration_since(start));
-        let acquired = times.connected.or(times.queued).map_or(times.planned, |(_, at)| at);
-        Entry {
-            time: SystemTime::now() - now.duration_since(times.started),
-            request_id: header(head, "x-request-id").unwrap_or_default(),
-            trace_id: header(head, "traceparent").and_then(trace_id),
-            client: self.client,
-            listener: &self.listener.name,
-            route: self.route.map(|route| &*route.name),
-            upstream: self.upstream.map(|upstream| &*upstream.name),
-            backend: self.backend.map(|backend| &*backend.name),
-            method: self.words.method_in(head),
-            host: header(head, "host").unwrap_or_default(),
-            path: self.words.path_in(head),
-            version: match self.words {
-                // Refused before anything could be read out of it.
-                Words { method: 0, .. } => "",
-                Words { minor: 0, .. } => "HTTP/1.0",
-                _ => "HTTP/1.1",
-            },
-            status,
-            reason: self.reason,
-            attempts: self.attempts,
-            tries: self.logged_tries(),
-            request_bytes: self.received_bytes,
-            response_bytes: self.sent_bytes,
-            timings: Timings {
-                head: Some(times.head.duration_since(times.started)),
-                route: Some(times.planned.duration_since(times.head)),
-                admission: times.queued.map(|(begun, at)| at.saturating_duration_since(begun)),
-                connect: times.connected.map(|(begun, at)| at.saturating_duration_since(begun)),
-                send: since(times.sent, acquired),
-                wait: times.first_byte.and_then(|first| since(Some(first), times.sent?)),
-                relay: times.first_byte.map(|first| now.saturating_duration_since(first)),
-                total: Some(now.duration_since(times.started)),
-                ..Timings::default()
-            },
-            added: self.added(),
-            user_agent: header(head, "user-agent"),
-        }
-    }
-
-    /// Returns the tries with the names of their backends: looked up here, since few exchanges are logged.
-    fn logged_tries(&self) -> [Option<LoggedTry<'s>>; TRIES_KEPT] {
-        let backends = self.upstream.map(|upstream| &*upstream.backends).unwrap_or_default();
-        let name = |id| backends.iter().find(|known| known.series.id == id).map(|known| &*known.name);
-        let mut tries = self.tries.iter();
-        std::array::from_fn(|_| {
-            let one = tries.next()?;
-            Some(LoggedTry {
-                backend: name(one.backend)?,
-                pick: one.reason.as_str(),
-                outcome: one.outcome.map(AttemptOutcome::as_str),
-            })
-        })
+        listener.added_duration.record(self.times.added(self.attempts, self.body_came_later));
     }
 }
 
@@ -318,9 +202,4 @@ impl Drop for Record<'_> {
             self.end(CUT, b"", Instant::now());
         }
     }
-}
-
-/// Returns the trace id of a W3C `traceparent`.
-fn trace_id(traceparent: &[u8]) -> Option<&[u8]> {
-    traceparent.split(|byte| *byte == b'-').nth(1)
 }
