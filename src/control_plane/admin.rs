@@ -5,7 +5,7 @@
 //! changes nothing but who takes how much new work, and what was pushed to it.
 //!
 //! - `server`: connections, their limits and their end.
-//! - `status`: `/live` and `/ready`, `/metrics`, `/` and what is said to a wrong request.
+//! - `status`: `/live` and `/ready`, `/` and what is said to a wrong request; `scrape`: `/metrics`.
 //! - `upstreams`: the JSON answers; `report`: the same for people, as plain text.
 //! - `why`: the latest exchanges, and what was decided about each.
 //! - `live`: what happens now and has happened lately, told each second to those who watch.
@@ -23,6 +23,7 @@ mod origin;
 mod page;
 mod pushes;
 mod report;
+mod scrape;
 mod server;
 mod status;
 mod upstreams;
@@ -125,7 +126,7 @@ pub fn router(state: AdminState) -> Router {
         .route("/assets/{name}", get(page::asset))
         .route("/live", get(status::live))
         .route("/ready", get(status::ready))
-        .route("/metrics", get(status::metrics))
+        .route("/metrics", get(scrape::metrics))
         .route("/metrics/{*group}", any(pushes::receive))
         .route("/api/v1/pushes", get(pushes::list))
         .route("/check", get(report::check))

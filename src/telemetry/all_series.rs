@@ -1,8 +1,10 @@
 //! All series of the process, and the list of those alive that a scrape works through.
 
+use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
+use super::exposition::text_of;
 use super::roster::Roster;
 use super::series::{BackendSeries, ListenerSeries, ProcessSeries, RouteSeries, SeriesId, UpstreamSeries};
 use super::shards::PerWorker;
@@ -40,11 +42,12 @@ impl AllSeries {
 
     /// Takes hold of everything that is alive, so that one scrape shows one set of series.
     pub(super) fn live(&self) -> Live<'_> {
+        let backend = |at: &BackendSeries| text_of(&[("upstream", &at.upstream), ("backend", &at.backend)]);
         Live {
-            backends: self.backends.live(),
-            upstreams: self.upstreams.live(),
-            listeners: self.listeners.live(),
-            routes: self.routes.live(),
+            backends: shown(self.backends.live(), backend),
+            upstreams: shown(self.upstreams.live(), |at| text_of(&[("upstream", &at.upstream)])),
+            listeners: shown(self.listeners.live(), |at| text_of(&[("listener", &at.listener)])),
+            routes: shown(self.routes.live(), |at| text_of(&[("route", &at.route)])),
             unrouted: &self.unrouted,
             process: &self.process,
         }
@@ -53,10 +56,28 @@ impl AllSeries {
 
 /// What is alive while one scrape runs; each list is sorted by name.
 pub(super) struct Live<'a> {
-    pub(super) backends: Vec<Arc<BackendSeries>>,
-    pub(super) upstreams: Vec<Arc<UpstreamSeries>>,
-    pub(super) listeners: Vec<Arc<ListenerSeries>>,
-    pub(super) routes: Vec<Arc<RouteSeries>>,
+    pub(super) backends: Vec<Shown<BackendSeries>>,
+    pub(super) upstreams: Vec<Shown<UpstreamSeries>>,
+    pub(super) listeners: Vec<Shown<ListenerSeries>>,
+    pub(super) routes: Vec<Shown<RouteSeries>>,
     pub(super) unrouted: &'a PerWorker<StatusCounts>,
     pub(super) process: &'a ProcessSeries,
+}
+
+/// A series, and its labels as they are written in each of its lines.
+pub(super) struct Shown<S> {
+    series: Arc<S>,
+    pub(super) labels: String,
+}
+
+impl<S> Deref for Shown<S> {
+    type Target = S;
+
+    fn deref(&self) -> &S {
+        &self.series
+    }
+}
+
+fn shown<S>(series: Vec<Arc<S>>, labels: impl Fn(&S) -> String) -> Vec<Shown<S>> {
+    series.into_iter().map(|series| Shown { labels: labels(&series), series }).collect()
 }

@@ -1,69 +1,57 @@
-//! The exposition: adds up the shards when a scrape asks, and renders what the catalogue lists.
+//! The exposition: adds up the shards when a scrape asks, and writes what the catalogue lists.
 //!
-//! A collector of our own for the `prometheus` crate: its counters would put every worker on the same cache line, while
-//! its model of families, its registry's checks and its process metrics are what we want.
+//! Written straight from the series, without a model of the page in between: see `text`. Of the `prometheus` crate we want
+//! what it knows of the process.
 
 mod families;
 mod family;
 mod process;
 mod text;
 
-pub(crate) use text::{push_help, push_label, push_number};
-
-use std::sync::Arc;
-
-use prometheus::Registry;
-use prometheus::core::{Collector, Desc};
-use prometheus::proto::MetricFamily;
+use std::sync::LazyLock;
 
 use super::all_series::AllSeries;
 use super::catalogue::Metric;
+use families::Sample;
 use family::Family;
+pub(super) use process::RunningProcess;
+use text::Page;
+pub(super) use text::text_of;
+pub(crate) use text::{push_help, push_label, push_number};
 
-/// Collects everything that the program counts itself.
-struct SeriesCollector {
-    series: Arc<AllSeries>,
-    descs: Vec<Desc>,
+/// Where the numbers of a metric come from.
+#[derive(Clone, Copy)]
+enum Source {
+    /// What the program counts itself.
+    Series(Sample),
+    /// What the kernel knows of the process.
+    Process,
 }
 
-impl Collector for SeriesCollector {
-    fn desc(&self) -> Vec<&Desc> {
-        self.descs.iter().collect()
+/// Every metric by name: the order of a page, so that two pages can be compared.
+static ORDER: LazyLock<Vec<(&Metric, Source)>> = LazyLock::new(|| {
+    let counted = families::FAMILIES.iter().map(|(metric, sample)| (*metric, Source::Series(*sample)));
+    let known = process::listed().map(|metric| (metric, Source::Process));
+    let mut order: Vec<_> = counted.chain(known).collect();
+    order.sort_unstable_by_key(|(metric, _)| metric.name);
+    order
+});
+
+/// Writes everything in the catalogue in the text format, and gives it away piece by piece until `give` returns false.
+pub(super) fn render(series: &AllSeries, process: &RunningProcess, give: &mut dyn FnMut(String) -> bool) {
+    let (live, process) = (series.live(), process.read());
+    let mut page = Page::new(give);
+    for (metric, source) in ORDER.iter() {
+        let mut family = Family::new(metric, &mut page);
+        match source {
+            Source::Series(sample) => sample(&live, &mut family),
+            Source::Process => {
+                let values = process.iter().filter(|(known, _)| known == metric);
+                values.for_each(|(_, value)| family.number("", *value));
+            }
+        }
     }
-
-    fn collect(&self) -> Vec<MetricFamily> {
-        let live = self.series.live();
-        let collect = |(metric, sample): &(&'static Metric, families::Sample)| {
-            let mut family = Family::new(metric);
-            sample(&live, &mut family);
-            family.into_proto()
-        };
-        families::FAMILIES.iter().map(collect).collect()
-    }
-}
-
-/// Returns a registry that collects everything in the catalogue.
-pub(super) fn registry(series: Arc<AllSeries>) -> Registry {
-    let registry = Registry::new();
-    let descs = families::FAMILIES.iter().map(|(metric, _)| desc(metric)).collect();
-    let collectors: [Box<dyn Collector>; 2] =
-        [Box::new(SeriesCollector { series, descs }), Box::new(process::RunningProcess::new())];
-    for collector in collectors {
-        registry.register(collector).expect("invariant: the catalogue lists each metric once");
-    }
-    registry
-}
-
-/// Renders what the registry collects in the text format, sorted by name and labels.
-pub(super) fn render(registry: &Registry) -> String {
-    text::encode(&registry.gather())
-}
-
-/// Describes a metric of the catalogue to the registry.
-fn desc(metric: &Metric) -> Desc {
-    let labels = metric.labels.iter().map(|label| (*label).to_owned()).collect();
-    Desc::new(metric.name.to_owned(), metric.help.to_owned(), labels, std::collections::HashMap::new())
-        .expect("invariant: the catalogue's names are valid")
+    page.end();
 }
 
 #[cfg(test)]

@@ -57,6 +57,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use all_series::AllSeries;
+use exposition::RunningProcess;
 
 pub(crate) use exposition::{push_help, push_label, push_number};
 pub(crate) use timestamp::rfc3339;
@@ -66,7 +67,7 @@ pub(crate) use timestamp::rfc3339;
 pub struct Telemetry {
     workers: usize,
     series: Arc<AllSeries>,
-    registry: prometheus::Registry,
+    process: RunningProcess,
 }
 
 /// The Content-Type of [`Telemetry::render`]. Prometheus 3 refuses a scrape without one.
@@ -76,8 +77,7 @@ impl Telemetry {
     /// Makes the telemetry of a process whose data plane has this many workers.
     pub fn new(workers: usize) -> Arc<Self> {
         let series = Arc::new(AllSeries::new(workers));
-        let registry = exposition::registry(Arc::clone(&series));
-        Arc::new(Self { workers, series, registry })
+        Arc::new(Self { workers, series, process: RunningProcess::new() })
     }
 
     /// Returns the series of a backend: the same while anyone holds it, so that a reload continues its counts.
@@ -134,7 +134,18 @@ impl Telemetry {
     /// assert!(telemetry.render().contains(line));
     /// ```
     pub fn render(&self) -> String {
-        exposition::render(&self.registry)
+        let mut page = String::new();
+        self.render_piecewise(&mut |piece| {
+            page.push_str(&piece);
+            true
+        });
+        page
+    }
+
+    /// Renders the same, and gives it away in pieces of some ten KiB, until `give` returns false: no more of the page is in
+    /// memory than its reader has not taken yet.
+    pub fn render_piecewise(&self, give: &mut dyn FnMut(String) -> bool) {
+        exposition::render(&self.series, &self.process, give);
     }
 }
 

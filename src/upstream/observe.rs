@@ -48,7 +48,7 @@ impl Upstream {
             }
             _ => {}
         }
-        let (available, stood) = (self.available(), standing(backend, now));
+        let stood = standing(backend, now);
         let transition = backend.lock_availability().apply(event, now);
         if let Some(transition) = transition {
             record(backend, transition);
@@ -61,7 +61,12 @@ impl Upstream {
         if stood != standing(backend, now) || self.is_out_of_date(backend, now) {
             self.publish_now(now);
         }
-        transition.map(|transition| self.observed(transition, available))
+        // Counted on a transition alone: most of what is learned of a thousand backends changes nothing.
+        transition.map(|transition| {
+            let available = self.available();
+            let others = available.saturating_sub(usize::from(backend.availability().is_available()));
+            self.observed(transition, others + usize::from(before.is_available()))
+        })
     }
 
     /// Lets time pass: ends the slow starts that took their time, and brings the shares of the others up to date. To be
@@ -70,11 +75,12 @@ impl Upstream {
     /// Returns what changed, with the position of the backend.
     pub fn tick(&self, now: Instant) -> Vec<(usize, Observed)> {
         let _one_at_a_time = self.publishing.lock().unwrap_or_else(PoisonError::into_inner);
-        let available = self.available();
+        let mut available = 0;
         let mut ramping = false;
         let mut ended = Vec::new();
         for (at, backend) in self.backends.iter().enumerate() {
             let mut availability = backend.lock_availability();
+            available += usize::from(availability.is_available());
             ramping |= availability.is_ramping();
             if let Some(transition) = availability.apply(Event::Tick, now) {
                 drop(availability);

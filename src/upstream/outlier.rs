@@ -89,11 +89,8 @@ impl Judge {
     pub fn compare(&mut self, totals: &[Totals]) -> Vec<(usize, Finding)> {
         self.comparison.advance(totals);
         let Some(rules) = self.rules else { return Vec::new() };
-        let found = (0..totals.len()).filter_map(|backend| {
-            let reason = self.comparison.verdict(backend, &rules)?;
-            Some((backend, Finding::Eject(reason)))
-        });
-        found.collect()
+        let found = self.comparison.verdicts(&rules);
+        found.into_iter().map(|(backend, reason)| (backend, Finding::Eject(reason))).collect()
     }
 
     /// Takes note that a backend answered a probe, which excuses one silence.

@@ -1,16 +1,14 @@
-//! The process's own status: whether it lives and takes traffic, its metrics, and what there is to ask for.
+//! The process's own status: whether it lives and takes traffic, and what there is to ask for.
 
 use std::fmt::Write as _;
 
 use axum::Json;
 use axum::extract::{Request, State};
-use axum::http::{StatusCode, Uri, header};
+use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use super::{ANSWERS, AdminState};
-use crate::control_plane::now::Now;
-use crate::telemetry::CONTENT_TYPE;
 
 /// Says that the process lives: that this answer comes is all there is to say.
 pub(super) async fn live() -> &'static str {
@@ -23,27 +21,6 @@ pub(super) async fn ready(State(state): State<AdminState>) -> (StatusCode, &'sta
         (StatusCode::OK, "ready\n")
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "not ready: starting or draining\n")
-    }
-}
-
-/// Renders the metrics, its own and those that were pushed, on a thread that may take its time: with many backends it takes milliseconds.
-pub(super) async fn metrics(State(state): State<AdminState>) -> Response {
-    let render = move || {
-        // What has expired is counted before it is told how much that is.
-        let mut pushed = String::new();
-        if let Some(pushes) = &state.pushes {
-            pushes.expose(&mut pushed, Now::read());
-        }
-        let mut page = state.telemetry.render();
-        page.push_str(&pushed);
-        page
-    };
-    match tokio::task::spawn_blocking(render).await {
-        Ok(text) => ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response(),
-        Err(error) => {
-            tracing::error!(%error, "metrics could not be rendered");
-            (StatusCode::INTERNAL_SERVER_ERROR, "the metrics could not be rendered\n").into_response()
-        }
     }
 }
 

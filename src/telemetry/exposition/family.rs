@@ -1,106 +1,127 @@
-//! One metric family while it is being filled: turns label values and numbers into what the encoder wants.
+//! One metric family while it is being written: turns numbers and the text of labels into lines.
 
-use prometheus::proto::{self, LabelPair, MetricFamily, MetricType};
+use std::sync::LazyLock;
 
-use crate::telemetry::catalogue::{Kind, Metric};
-use crate::telemetry::histogram::HistogramTotal;
+use super::text::{Page, push_count, push_help, push_number};
+use crate::telemetry::catalogue::Metric;
+use crate::telemetry::histogram::{BOUNDS_NS, HistogramTotal};
 use crate::telemetry::labels::Label;
 use crate::telemetry::status::StatusTotal;
 
-/// The samples of one metric.
-pub(super) struct Family {
+/// The bounds of all histograms in seconds, as text.
+static BOUNDS: LazyLock<[String; BOUNDS_NS.len()]> =
+    LazyLock::new(|| BOUNDS_NS.map(|bound| (bound as f64 / 1e9).to_string()));
+
+/// The samples of one metric. A family without a sample leaves no trace on the page.
+///
+/// Labels come as text without braces, as [`text_of`](super::text::text_of) makes it, in the order of the catalogue.
+pub(super) struct Family<'p, 'g> {
     metric: &'static Metric,
-    samples: Vec<proto::Metric>,
+    page: &'p mut Page<'g>,
+    begun: bool,
 }
 
-impl Family {
-    pub(super) fn new(metric: &'static Metric) -> Self {
-        Self { metric, samples: Vec::new() }
+impl<'p, 'g> Family<'p, 'g> {
+    pub(super) fn new(metric: &'static Metric, page: &'p mut Page<'g>) -> Self {
+        Self { metric, page, begun: false }
     }
 
     /// Adds a sample of a counter or gauge.
-    pub(super) fn number(&mut self, labels: &[&str], value: f64) {
-        let mut sample = proto::Metric::from_label(self.pairs(labels));
-        match self.metric.kind {
-            Kind::Counter => {
-                let mut counter = proto::Counter::default();
-                counter.set_value(value);
-                sample.set_counter(counter);
-            }
-            Kind::Gauge | Kind::Histogram => {
-                let mut gauge = proto::Gauge::default();
-                gauge.set_value(value);
-                sample.set_gauge(gauge);
-            }
-        }
-        self.samples.push(sample);
+    pub(super) fn number(&mut self, labels: &str, value: f64) {
+        self.sample(labels, &[], |out| push_number(out, value));
     }
 
     /// Adds a sample of a count.
-    pub(super) fn count(&mut self, labels: &[&str], count: u64) {
-        self.number(labels, count as f64);
+    pub(super) fn count(&mut self, labels: &str, count: u64) {
+        self.sample(labels, &[], |out| push_count(out, count));
     }
 
     /// Adds a sample for each value of a label, which is the family's last.
-    pub(super) fn by_label<L: Label>(&mut self, labels: &[&str], count: impl Fn(L) -> u64) {
-        debug_assert_eq!(self.metric.labels.last(), Some(&L::NAME), "{}", self.metric.name);
+    pub(super) fn by_label<L: Label>(&mut self, labels: &str, count: impl Fn(L) -> u64) {
         for value in L::ALL {
-            self.with_last(labels, value.as_str(), count(*value));
+            self.sample(labels, &[(L::NAME, value.as_str())], |out| push_count(out, count(*value)));
         }
     }
 
+    /// Adds a sample for these values of the family's last two labels.
+    pub(super) fn by_two<A: Label, B: Label>(&mut self, labels: &str, first: A, second: B, count: u64) {
+        let last = [(A::NAME, first.as_str()), (B::NAME, second.as_str())];
+        self.sample(labels, &last, |out| push_count(out, count));
+    }
+
     /// Adds a sample for each code that is to be shown; `code` is the family's last label.
-    pub(super) fn by_code(&mut self, labels: &[&str], total: &StatusTotal) {
+    pub(super) fn by_code(&mut self, labels: &str, total: &StatusTotal) {
         for (code, count) in total.series() {
-            self.with_last(labels, code, count);
+            self.sample(labels, &[("code", code)], |out| push_count(out, count));
         }
     }
 
     /// Adds a sample of a histogram.
-    pub(super) fn histogram(&mut self, labels: &[&str], total: &HistogramTotal) {
-        let bucket = |(bound, count)| {
-            let mut bucket = proto::Bucket::default();
-            bucket.set_upper_bound(bound);
-            bucket.set_cumulative_count(count);
-            bucket
-        };
-        let mut histogram = proto::Histogram::default();
-        histogram.set_bucket(total.cumulative().map(bucket).collect());
-        histogram.set_sample_count(total.count());
-        histogram.set_sample_sum(total.sum_seconds());
-        let mut sample = proto::Metric::from_label(self.pairs(labels));
-        sample.set_histogram(histogram);
-        self.samples.push(sample);
+    pub(super) fn histogram(&mut self, labels: &str, total: &HistogramTotal) {
+        let name = self.metric.name;
+        let Some((out, common)) = self.begin() else { return };
+        // Most of a page are buckets, which differ in their ends alone.
+        common.clear();
+        let comma = if labels.is_empty() { "" } else { "," };
+        for part in [name, "_bucket{", labels, comma, "le=\""] {
+            common.push_str(part);
+        }
+        let finite = BOUNDS.iter().map(String::as_str).zip(total.cumulative().map(|(_, count)| count));
+        for (bound, count) in finite.chain([("+Inf", total.count())]) {
+            for part in [common.as_str(), bound, "\"} "] {
+                out.push_str(part);
+            }
+            push_count(out, count);
+            out.push('\n');
+        }
+        line(out, [name, "_sum"], labels, &[], |out| push_number(out, total.sum_seconds()));
+        line(out, [name, "_count"], labels, &[], |out| push_count(out, total.count()));
+        self.page.hand_over_if_large();
     }
 
-    pub(super) fn into_proto(self) -> MetricFamily {
-        let mut family = MetricFamily::default();
-        family.set_name(self.metric.name.to_owned());
-        family.set_help(self.metric.help.to_owned());
-        family.set_field_type(match self.metric.kind {
-            Kind::Counter => MetricType::COUNTER,
-            Kind::Gauge => MetricType::GAUGE,
-            Kind::Histogram => MetricType::HISTOGRAM,
-        });
-        family.set_metric(self.samples);
-        family
+    fn sample(&mut self, labels: &str, last: &[(&str, &str)], number: impl FnOnce(&mut String)) {
+        let name = self.metric.name;
+        let Some((out, _)) = self.begin() else { return };
+        line(out, [name, ""], labels, last, number);
+        self.page.hand_over_if_large();
     }
 
-    fn with_last(&mut self, labels: &[&str], last: &str, count: u64) {
-        let mut pairs = Vec::with_capacity(labels.len() + 1);
-        pairs.extend_from_slice(labels);
-        pairs.push(last);
-        self.count(&pairs, count);
+    /// Returns where to write, and a text to work with, once the head is there. None when nobody reads any more.
+    fn begin(&mut self) -> Option<(&mut String, &mut String)> {
+        let (out, common) = self.page.open()?;
+        if !std::mem::replace(&mut self.begun, true) {
+            let Metric { name, help, kind, .. } = self.metric;
+            push_help(out, name, help);
+            for part in ["# TYPE ", name, " ", kind.as_str(), "\n"] {
+                out.push_str(part);
+            }
+        }
+        Some((out, common))
     }
+}
 
-    fn pairs(&self, values: &[&str]) -> Vec<LabelPair> {
-        debug_assert_eq!(self.metric.labels.len(), values.len(), "{}", self.metric.name);
-        let pair = |(name, value): (&&str, &&str)| {
-            let mut pair = LabelPair::default();
-            pair.set_name((*name).to_owned());
-            pair.set_value((*value).to_owned());
-            pair
-        };
-        self.metric.labels.iter().zip(values).map(pair).collect()
+/// Writes one line. The last labels are words of ours, which need no escaping.
+fn line(
+    out: &mut String,
+    name: [&str; 2],
+    labels: &str,
+    last: &[(&str, &str)],
+    number: impl FnOnce(&mut String),
+) {
+    name.iter().for_each(|part| out.push_str(part));
+    let mut before = "{";
+    if !labels.is_empty() {
+        out.push_str(before);
+        out.push_str(labels);
+        before = ",";
     }
+    for (name, value) in last {
+        for part in [before, name, "=\"", value, "\""] {
+            out.push_str(part);
+        }
+        before = ",";
+    }
+    out.push_str(if before == "," { "} " } else { " " });
+    number(out);
+    out.push('\n');
 }

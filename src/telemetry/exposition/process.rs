@@ -1,59 +1,46 @@
 //! The usual `process_*` metrics: from the `prometheus` crate, under our help texts, with finer CPU time.
 
-use prometheus::core::{Collector, Desc};
+use prometheus::core::Collector as _;
 use prometheus::process_collector::ProcessCollector;
-use prometheus::proto::{Counter, MetricFamily};
+use prometheus::proto::MetricFamily;
 
-use crate::telemetry::catalogue::{ALL, Metric, PROCESS_CPU};
+use crate::telemetry::catalogue::{ALL, Kind, Metric, PROCESS_CPU};
 
-/// Collects what the kernel knows of this process.
-pub(super) struct RunningProcess {
-    collector: ProcessCollector,
-    descs: Vec<Desc>,
-}
-
-impl RunningProcess {
-    pub(super) fn new() -> Self {
-        Self { collector: ProcessCollector::for_self(), descs: listed().map(super::desc).collect() }
-    }
-}
+/// Reads what the kernel knows of this process.
+#[derive(Debug)]
+pub(in super::super) struct RunningProcess(ProcessCollector);
 
 /// The catalogue's metrics that come from here.
 pub(super) fn listed() -> impl Iterator<Item = &'static Metric> {
     ALL.iter().copied().filter(|metric| metric.name.starts_with("process_"))
 }
 
-impl Collector for RunningProcess {
-    fn desc(&self) -> Vec<&Desc> {
-        self.descs.iter().collect()
+impl RunningProcess {
+    pub(in super::super) fn new() -> Self {
+        Self(ProcessCollector::for_self())
     }
 
-    fn collect(&self) -> Vec<MetricFamily> {
-        let mut families = self.collector.collect();
-        families.retain_mut(|family| {
-            let Some(metric) = listed().find(|metric| metric.name == family.name()) else { return false };
-            family.set_help(metric.help.to_owned());
-            if metric == &PROCESS_CPU {
-                refine_cpu(family);
-            }
-            true
-        });
-        families
+    /// Returns the metrics with their values. Reads `/proc`.
+    pub(super) fn read(&self) -> Vec<(&'static Metric, f64)> {
+        let families = self.0.collect();
+        let value = |family: &MetricFamily| {
+            let metric = listed().find(|metric| metric.name == family.name())?;
+            let sample = family.get_metric().first()?;
+            let value = match metric.kind {
+                Kind::Counter => sample.get_counter().get_value(),
+                Kind::Gauge | Kind::Histogram => sample.get_gauge().get_value(),
+            };
+            // Whole seconds are all that the crate gives: a rate over a few scrapes would show steps instead of a line.
+            let ticks = (metric == &PROCESS_CPU).then(cpu).flatten();
+            Some((metric, ticks.unwrap_or(value)))
+        };
+        families.iter().filter_map(value).collect()
     }
 }
 
-/// Replaces whole seconds of CPU time, which is all that the crate gives, by the kernel's ticks of 10 ms: a rate over
-/// a few scrapes would show steps instead of a line.
-fn refine_cpu(family: &mut MetricFamily) {
-    let Some(seconds) = std::fs::read_to_string("/proc/self/stat").ok().as_deref().and_then(cpu_seconds)
-    else {
-        return;
-    };
-    for sample in family.mut_metric() {
-        let mut counter = Counter::default();
-        counter.set_value(seconds);
-        sample.set_counter(counter);
-    }
+/// Reads the CPU time by the kernel's ticks of 10 ms.
+fn cpu() -> Option<f64> {
+    std::fs::read_to_string("/proc/self/stat").ok().as_deref().and_then(cpu_seconds)
 }
 
 /// Reads user and system time from the text of `/proc/self/stat`, see proc_pid_stat(5); `None` when it has another form.

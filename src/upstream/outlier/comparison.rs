@@ -6,7 +6,7 @@
 //! is asked of windows from half a second to half a minute, so that much traffic is judged at once and little of it
 //! later.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use crate::telemetry::{EjectionReason, HistogramTotal};
@@ -120,27 +120,21 @@ impl Comparison {
         self.usual?.quantile(quantile).map(Duration::from_secs_f64)
     }
 
-    /// Returns what this backend is to be ejected for.
-    pub(super) fn verdict(&self, backend: usize, rules: &OutlierRules) -> Option<EjectionReason> {
-        let compared = WINDOWS.into_iter().filter_map(|window| self.sides(backend, window));
-        let mut reasons = compared.filter_map(|(own, peers)| {
-            if fails_far_more(&own, &peers, rules) {
-                Some(EjectionReason::SuccessRate)
-            } else {
-                is_far_slower(&own, &peers, rules).then_some(EjectionReason::Latency)
+    /// Returns who is to be ejected, by position, and for what: the reason of the shortest window that has one.
+    pub(super) fn verdicts(&self, rules: &OutlierRules) -> BTreeMap<usize, EjectionReason> {
+        let mut found = BTreeMap::new();
+        for window in WINDOWS.into_iter().filter(|_| self.comparable) {
+            let sums: Vec<Totals> = self.backends.iter().map(|track| track.sum(window)).collect();
+            // Peers are all but one: added up once, so that a thousand backends cost a thousand times one.
+            let mut all = Totals::default();
+            sums.iter().for_each(|own| all.add(own));
+            for (backend, own) in sums.iter().enumerate().filter(|(_, own)| own.are_enough()) {
+                if let Some(reason) = verdict(own, &all.since(own), rules) {
+                    found.entry(backend).or_insert(reason);
+                }
             }
-        });
-        reasons.next()
-    }
-
-    /// Adds up what the backend and its peers did. None where they are not to be compared.
-    fn sides(&self, backend: usize, window: Window) -> Option<(Totals, Totals)> {
-        let mut peers = Totals::default();
-        let others = self.backends.iter().enumerate().filter(|&(at, _)| at != backend);
-        others.for_each(|(_, other)| other.add_to(&mut peers, window));
-        let mut own = Totals::default();
-        self.backends.get(backend)?.add_to(&mut own, window);
-        self.comparable.then_some((own, peers))
+        }
+        found
     }
 }
 
@@ -162,13 +156,15 @@ impl Track {
         }
     }
 
-    fn add_to(&self, sum: &mut Totals, window: Window) {
+    fn sum(&self, window: Window) -> Totals {
+        let mut sum = Totals::default();
         let (steps, sums) = match window {
             Window::Steps(steps) => (steps, 0),
             Window::All => (self.loose, OLDER),
         };
         let recent = self.recent.iter().rev().take(steps);
         recent.chain(self.older.iter().take(sums)).for_each(|step| sum.add(step));
+        sum
     }
 }
 
@@ -179,6 +175,12 @@ impl Totals {
         self.waits.add(&other.waits);
     }
 
+    /// Tells whether they can be compared with anything.
+    fn are_enough(&self) -> bool {
+        self.attempts >= COMPARED_MIN || self.waits.count() >= COMPARED_MIN
+    }
+
+    /// Returns what is in these and not in those, which are a part of them.
     fn since(&self, before: &Self) -> Self {
         Self {
             available: self.available,
@@ -187,6 +189,14 @@ impl Totals {
             waits: self.waits.since(&before.waits),
         }
     }
+}
+
+/// Returns what a backend is to be ejected for, beside its peers.
+fn verdict(own: &Totals, peers: &Totals, rules: &OutlierRules) -> Option<EjectionReason> {
+    if fails_far_more(own, peers, rules) {
+        return Some(EjectionReason::SuccessRate);
+    }
+    is_far_slower(own, peers, rules).then_some(EjectionReason::Latency)
 }
 
 fn fails_far_more(own: &Totals, peers: &Totals, rules: &OutlierRules) -> bool {
