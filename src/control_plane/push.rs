@@ -23,12 +23,17 @@ use std::time::Duration;
 pub use key::{GroupKey, PathError};
 pub use store::{GroupView, LoadReport};
 
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
 use crate::control_plane::now::Now;
 use crate::telemetry::{PushResult, Telemetry};
 use store::Store;
 
 /// What all groups hold, as text, is at most this many bodies of the largest size.
 const BODIES_HELD: usize = 64;
+
+/// What is being read at a time, as text, is at most this many bodies of the largest size.
+const BODIES_ARRIVING: usize = 16;
 
 /// What may be pushed, and for how long it is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,6 +79,10 @@ pub enum Mode {
     Merge,
 }
 
+/// Room for a body that arrives, until it is dropped.
+#[derive(Debug)]
+pub struct Room(#[expect(dead_code, reason = "is held, not read")] OwnedSemaphorePermit);
+
 /// Returns what was pushed about the load of a backend, given the names of an upstream and of its backend.
 pub type LoadOfBackend = Arc<dyn Fn(&str, &str, Now) -> Option<LoadReport> + Send + Sync>;
 
@@ -83,6 +92,8 @@ pub struct Pushes {
     limits: PushLimits,
     telemetry: Arc<Telemetry>,
     store: Mutex<Store>,
+    /// Bytes of bodies that may arrive besides those that do.
+    arriving: Arc<Semaphore>,
     /// Held while a body is read: that takes a dozen times its size, so that there is one at a time.
     reading: Mutex<()>,
     /// Secret, so that nobody can make two series out to be one.
@@ -95,13 +106,23 @@ impl Pushes {
     pub fn new(limits: PushLimits, telemetry: Arc<Telemetry>) -> Self {
         let store =
             Mutex::new(Store::new(limits.expiry, limits.groups, limits.body.saturating_mul(BODIES_HELD)));
-        Self { limits, telemetry, store, reading: Mutex::default(), hashes: RandomState::new() }
+        let arriving = Arc::new(Semaphore::new(limits.body.saturating_mul(BODIES_ARRIVING)));
+        Self { limits, telemetry, store, arriving, reading: Mutex::default(), hashes: RandomState::new() }
     }
 
     /// Returns what may be pushed.
     #[must_use]
     pub fn limits(&self) -> PushLimits {
         self.limits
+    }
+
+    /// Takes room for a body of this length, or of the largest if that is not known. None when too many others arrive.
+    #[must_use]
+    pub fn room_for(&self, length: Option<u64>) -> Option<Room> {
+        let most = self.limits.body;
+        let length = length.and_then(|length| usize::try_from(length).ok()).unwrap_or(most).min(most);
+        let room = Arc::clone(&self.arriving).try_acquire_many_owned(u32::try_from(length).ok()?);
+        room.ok().map(Room)
     }
 
     /// Takes what was pushed to a group. A refusal leaves what the group has as it was.

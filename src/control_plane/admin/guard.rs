@@ -1,12 +1,14 @@
 //! The guard: who may change what runs. To look is free.
 //!
-//! - A page of another site may not: a browser sends what any page tells it to, also to loopback.
-//! - Who knows the token may, from anywhere.
+//! - Who knows the token may, from anywhere, and on any page: no page of another site knows it.
 //! - Others may from this host alone, since who can run programs here is trusted with more than that. What a proxy passes on
-//!   does not count as from here, nor does what names the host by anything but an address or `localhost`: another site
-//!   may have its own name lead to loopback (DNS rebinding), and a browser then takes its pages for ours.
+//!   does not count as from here, as far as the proxy says that it is one.
+//! - A page of another site may not: a browser sends what any page tells it to, also to loopback. Nor may one that names the
+//!   host by anything but an address or `localhost`: another site may have its own name lead to loopback (DNS
+//!   rebinding), and a browser then takes its pages for ours.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{Request, State};
@@ -14,14 +16,24 @@ use axum::http::{HeaderMap, HeaderName, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
+use tokio::time::timeout;
 
 use super::AdminState;
-use super::origin::comes_from_a_page;
+use super::origin::{comes_from_another_site, names_no_domain};
 use crate::control_plane::config::admin::Token;
 
 /// What a proxy adds to a request that it passes on.
-const BY_A_PROXY: [HeaderName; 3] =
-    [header::FORWARDED, HeaderName::from_static("x-forwarded-for"), HeaderName::from_static("x-real-ip")];
+const BY_A_PROXY: [HeaderName; 6] = [
+    header::FORWARDED,
+    header::VIA,
+    HeaderName::from_static("x-forwarded-for"),
+    HeaderName::from_static("x-forwarded-host"),
+    HeaderName::from_static("x-forwarded-proto"),
+    HeaderName::from_static("x-real-ip"),
+];
+
+/// How long a change may take, its body included. A drain is begun, not waited for.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The address at the other end of a request's connection.
 #[derive(Debug, Clone, Copy)]
@@ -75,6 +87,9 @@ pub(super) async fn guard(State(state): State<AdminState>, request: Request, nex
         if let Err(refusal) = may_change(state.token.as_ref(), peer, request.headers()) {
             return refusal.into_response();
         }
+        let late = Json(json!({ "error": "the request was not there within 10 s" }));
+        let changed = timeout(PATIENCE, next.run(request)).await;
+        return changed.unwrap_or_else(|_| (StatusCode::REQUEST_TIMEOUT, late).into_response());
     }
     next.run(request).await
 }
@@ -85,18 +100,16 @@ pub(super) fn may_change(
     peer: Option<Peer>,
     headers: &HeaderMap,
 ) -> Result<(), Refusal> {
-    if comes_from_a_page(headers) {
-        return Err(Refusal::AnotherSite);
-    }
-    let Some(token) = token else {
-        return if is_from_here(peer, headers) { Ok(()) } else { Err(Refusal::FromElsewhere) };
-    };
-    match headers.get(header::AUTHORIZATION).map(|value| bearer(value.as_bytes())) {
-        Some(given) if given.is_some_and(|given| token.is(given)) => Ok(()),
+    let given = headers.get(header::AUTHORIZATION).map(|value| bearer(value.as_bytes()));
+    let page = comes_from_another_site(headers);
+    match (token, given) {
+        (Some(token), Some(given)) if given.is_some_and(|given| token.is(given)) => Ok(()),
         // Also from this host: who means to show a token should hear that it is wrong.
-        Some(_) => Err(Refusal::TokenNeeded),
-        None if is_from_here(peer, headers) => Ok(()),
-        None => Err(Refusal::TokenNeeded),
+        (Some(_), Some(_)) => Err(Refusal::TokenNeeded),
+        _ if is_from_here(peer, headers) && !page => Ok(()),
+        (Some(_), None) => Err(Refusal::TokenNeeded),
+        (None, _) if page => Err(Refusal::AnotherSite),
+        (None, _) => Err(Refusal::FromElsewhere),
     }
 }
 
@@ -109,24 +122,7 @@ fn bearer(value: &[u8]) -> Option<&[u8]> {
 fn is_from_here(peer: Option<Peer>, headers: &HeaderMap) -> bool {
     let loopback = peer.is_some_and(|Peer(address)| address.to_canonical().is_loopback());
     let passed_on = BY_A_PROXY.iter().any(|name| headers.contains_key(name));
-    let host = headers.get(header::HOST).map_or(b"".as_slice(), |host| host.as_bytes());
-    loopback && !passed_on && names_no_domain(host)
-}
-
-/// Tells whether a `Host` is an address or `localhost`, which no other site can have for its own name. A program may leave
-/// it out; a browser does not.
-fn names_no_domain(host: &[u8]) -> bool {
-    let Ok(host) = std::str::from_utf8(host) else { return false };
-    let name = match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
-        _ => host,
-    };
-    let address = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
-    let name = name.to_ascii_lowercase();
-    name.is_empty()
-        || name == "localhost"
-        || name.ends_with(".localhost")
-        || address.parse::<IpAddr>().is_ok()
+    loopback && !passed_on && names_no_domain(headers)
 }
 
 #[cfg(test)]
@@ -199,16 +195,24 @@ mod tests {
     }
 
     #[test]
-    fn a_page_of_another_site_may_not_even_with_the_token() {
+    fn a_page_of_another_site_may_not() {
         for origin in ["https://example.org", "null", "http://localhost:9900", "https://127.0.0.1:9900"] {
-            let refused = from("127.0.0.1", TOKEN, &[HOST, RIGHT, ("origin", origin)]);
-            assert_eq!(refused, Err(Refusal::AnotherSite), "{origin}");
+            let page = [HOST, ("origin", origin)];
+            assert_eq!(from("127.0.0.1", None, &page), Err(Refusal::AnotherSite), "{origin}");
+            assert_eq!(from("127.0.0.1", TOKEN, &page), Err(Refusal::TokenNeeded), "{origin}");
         }
         assert_eq!(
             from("127.0.0.1", None, &[HOST, ("origin", "http://127.0.0.1:9900")]),
             Ok(()),
             "our own may"
         );
+    }
+
+    #[test]
+    fn a_page_that_knows_the_token_is_ours_by_whatever_name() {
+        let behind_tls = [("host", "lb.example.org"), ("origin", "https://lb.example.org"), RIGHT];
+        assert_eq!(from("127.0.0.1", TOKEN, &behind_tls), Ok(()));
+        assert_eq!(from("127.0.0.1", TOKEN, &behind_tls[..2]), Err(Refusal::TokenNeeded));
     }
 
     #[test]
@@ -222,7 +226,7 @@ mod tests {
 
     #[test]
     fn what_a_proxy_passes_on_is_not_from_this_host() {
-        for name in ["forwarded", "x-forwarded-for", "x-real-ip"] {
+        for name in ["forwarded", "via", "x-forwarded-for", "x-forwarded-proto", "x-real-ip"] {
             let refused = from("127.0.0.1", None, &[HOST, (name, "203.0.113.7")]);
             assert_eq!(refused, Err(Refusal::FromElsewhere), "{name}");
         }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use axum::Json;
-use axum::body::{Body, Bytes};
+use axum::body::{Body, Bytes, HttpBody as _};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -17,10 +17,10 @@ use serde::Serialize;
 use tokio::time::timeout;
 
 use super::AdminState;
-use super::origin::comes_from_a_page;
+use super::origin::{comes_from_a_page, comes_from_another_site, names_no_domain};
 use super::status::{method_not_allowed, not_found};
 use crate::control_plane::now::Now;
-use crate::control_plane::push::{GroupKey, GroupView, Mode, PathError, Pushes, Refusal};
+use crate::control_plane::push::{GroupKey, GroupView, Mode, PathError, Pushes, Refusal, Room};
 use crate::telemetry::{PushResult, rfc3339};
 
 /// How long a body may take to arrive.
@@ -74,12 +74,16 @@ async fn push(
         refuse_pages(request.headers())?;
         let key = key.map_err(refused)?;
         refuse_what_is_not_text(request.headers())?;
-        Ok((key, body(request.into_body(), pushes.limits().body).await?))
+        Ok((key, body(request.into_body(), pushes).await?))
     };
-    let (key, body) = read.await.inspect_err(|(status, _)| pushes.count(result_of(*status)))?;
+    let (key, (body, room)) = read.await.inspect_err(|(status, _)| pushes.count(result_of(*status)))?;
     let pushes = Arc::clone(pushes);
     // A large body takes milliseconds, which checks and other answers should not wait for.
-    let taken = tokio::task::spawn_blocking(move || pushes.push(key, &body, mode, Now::read()));
+    let taken = tokio::task::spawn_blocking(move || {
+        let taken = pushes.push(key, &body, mode, Now::read());
+        drop((body, room));
+        taken
+    });
     match taken.await {
         Ok(taken) => taken.map(|()| StatusCode::OK.into_response()).map_err(refused),
         Err(error) => {
@@ -110,13 +114,18 @@ fn result_of(status: StatusCode) -> PushResult {
     match status {
         StatusCode::FORBIDDEN => PushResult::Forbidden,
         StatusCode::PAYLOAD_TOO_LARGE => PushResult::TooLarge,
+        StatusCode::SERVICE_UNAVAILABLE => PushResult::Full,
         _ => PushResult::Malformed,
     }
 }
 
+/// Refuses what a browser sends for a page of another site, also of one whose own name leads here (DNS rebinding).
 fn refuse_pages(headers: &HeaderMap) -> Result<(), Refused> {
-    let words = "a page of another site may not push";
-    if comes_from_a_page(headers) { Err((StatusCode::FORBIDDEN, words.to_owned())) } else { Ok(()) }
+    let rebound = comes_from_a_page(headers) && !names_no_domain(headers);
+    if rebound || comes_from_another_site(headers) {
+        return Err((StatusCode::FORBIDDEN, "a page of another site may not push".to_owned()));
+    }
+    Ok(())
 }
 
 /// Says plainly what a Pushgateway takes besides, instead of finding strange bytes in line 1. Any other type is read as text, as
@@ -133,20 +142,26 @@ fn refuse_what_is_not_text(headers: &HeaderMap) -> Result<(), Refused> {
     }
 }
 
-/// Reads a body of at most so many bytes.
-async fn body(body: Body, most: usize) -> Result<Bytes, Refused> {
+/// Reads a body of at most as many bytes as a push may have. Its room is given back when it is dropped.
+async fn body(body: Body, pushes: &Pushes) -> Result<(Bytes, Room), Refused> {
+    let most = pushes.limits().body;
+    let Some(room) = pushes.room_for(body.size_hint().exact()) else {
+        let words = "too much is being pushed at this moment: push again in a second";
+        return Err((StatusCode::SERVICE_UNAVAILABLE, words.to_owned()));
+    };
     let read = timeout(PATIENCE, Limited::new(body, most).collect()).await;
     let late = |_| {
         let words = format!("the body was not there within {} s", PATIENCE.as_secs());
         (StatusCode::REQUEST_TIMEOUT, words)
     };
-    read.map_err(late)?.map(|body| body.to_bytes()).map_err(|error| {
+    let read = read.map_err(late)?.map_err(|error| {
         if error.is::<LengthLimitError>() {
             let words = format!("the body is larger than the {most} bytes that `admin.push.body` allows");
             return (StatusCode::PAYLOAD_TOO_LARGE, words);
         }
         (StatusCode::BAD_REQUEST, format!("the body broke off: {error}"))
-    })
+    })?;
+    Ok((read.to_bytes(), room))
 }
 
 #[derive(Debug, Serialize)]

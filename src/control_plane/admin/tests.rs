@@ -1,12 +1,18 @@
 //! What the admin interface promises, asked over real connections.
 
+use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
+use axum::body::HttpBody;
 use axum::http::{HeaderMap, StatusCode};
 use http_body_util::{BodyExt, Full};
-use hyper::body::Bytes;
+use hyper::body::{Bytes, Frame};
+use hyper::service::Service as _;
 use hyper_util::rt::TokioIo;
+use hyper_util::service::TowerToHyperService;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -14,6 +20,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
+use super::guard::Peer;
 use super::server::{LIMITS, Limits, serve_within};
 use super::*;
 use crate::control_plane::health::{LastLookup, LastResult, PastTransition};
@@ -520,9 +527,10 @@ async fn a_page_of_another_site_cannot_drain_a_backend() {
 async fn send(admin: &Admin, method: &str, path: &str, fields: &str, body: &str) -> (u16, String) {
     let mut client = TcpStream::connect(admin.address).await.expect("a connection");
     let length = body.len();
+    let host =
+        if fields.starts_with("host:") { String::new() } else { format!("host: {}\r\n", admin.address) };
     let request = format!(
-        "{method} {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\ncontent-length: {length}\r\n{fields}\r\n{body}",
-        admin.address
+        "{method} {path} HTTP/1.1\r\n{host}connection: close\r\ncontent-length: {length}\r\n{fields}\r\n{body}"
     );
     client.write_all(request.as_bytes()).await.expect("the request is sent");
     let mut answer = String::new();
@@ -581,6 +589,63 @@ async fn a_push_that_is_wrong_is_answered_with_the_reason_and_counted() {
     }
     let (deleted, _) = send(&admin, "DELETE", path, "origin: https://example.org\r\n", "").await;
     assert_eq!(deleted, 403, "nor may a page delete");
+}
+
+#[tokio::test]
+async fn a_site_whose_name_leads_here_may_not_push_and_a_program_may_use_any_name() {
+    let admin = Admin::start().await;
+    for (fields, status) in [
+        ("host: evil.example:9900\r\norigin: http://evil.example:9900\r\n", 403),
+        ("host: 127.0.0.1:9900\r\norigin: http://127.0.0.1:9900\r\n", 200),
+        ("host: plimsoll:9900\r\n", 200),
+    ] {
+        assert_eq!(send(&admin, "PUT", "/metrics/job/j", fields, "a 1\n").await.0, status, "{fields}");
+    }
+}
+
+/// A body that never comes.
+struct Endless;
+
+impl HttpBody for Endless {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Pending
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_whose_body_never_comes_is_not_waited_for() {
+    let telemetry = Telemetry::new(1);
+    let upstream = Arc::new(Upstream::new(settings(), None, &telemetry, Instant::now()));
+    let path = format!("/api/v1/upstreams/{}/backends/{}/weight", upstream.name, upstream.backends[0].name);
+    let served = vec![upstream];
+    let state = AdminState::over(telemetry, Arc::new(move || served.clone()));
+    let request = hyper::Request::post(path).header("content-type", "application/json");
+    let request = request.extension(Peer(IpAddr::from([127, 0, 0, 1])));
+    let service = TowerToHyperService::new(router(state));
+    let answer = service.call(request.body(axum::body::Body::new(Endless)).expect("a request")).await;
+    assert_eq!(answer.expect("it never fails").status(), StatusCode::REQUEST_TIMEOUT);
+}
+
+#[tokio::test]
+async fn bodies_that_arrive_have_a_common_bound() {
+    let admin = Admin::start().await;
+    let pushes = admin.state.pushes.clone().expect("they are taken");
+    let most = pushes.limits().body as u64;
+    let rooms: Vec<_> = std::iter::from_fn(|| pushes.room_for(None)).collect();
+    assert_eq!(rooms.len(), 16, "that many of the largest");
+    let (status, text) = send(&admin, "PUT", "/metrics/job/j", "", "a 1\n").await;
+    assert_eq!(status, 503, "{text}");
+    assert!(text.contains("push again"), "{text}");
+    assert_eq!(label_count(&admin, "full"), 1);
+    drop(rooms);
+    assert!(pushes.room_for(Some(most * 9)).is_some(), "one that is refused for its size takes no more");
+    assert_eq!(send(&admin, "PUT", "/metrics/job/j", "", "a 1\n").await.0, 200);
 }
 
 fn label_count(admin: &Admin, result: &str) -> u64 {

@@ -251,6 +251,10 @@ fn the_balancers_own_metrics_are_not_for_others() {
     ] {
         assert_inconsistent(receiver.put("job/j", body), &format!("{name}{own}"));
     }
+    for name in ["up", "scrape_duration_seconds", "ALERTS", "ALERTS_FOR_STATE"] {
+        let prometheus = format!("{name} is a metric of Prometheus itself; push it under another name");
+        assert_inconsistent(receiver.put("job/j", &format!("{name} 0\n")), &prometheus);
+    }
     receiver.put("job/j", "plimsoll_requests_total_count 1\n").expect("it only looks like one");
     receiver.put("job/j", "push_time_seconds 3\npush_failure_time_seconds 3 \n").expect_err("a blank");
     receiver.put("job/j", "push_time_seconds 3\npush_time_seconds 3\n").expect("it is dropped");

@@ -23,6 +23,43 @@ fn what_the_page_computes_is_right() {
     colours_follow_the_number_of_a_backend(&mut browser);
     a_history_grows_forgets_and_adds_up(&mut browser);
     the_story_tells_the_worst_first(&mut browser);
+    a_clock_that_is_set_back_stops_no_graph(&mut browser);
+    a_list_shows_what_it_is_told_also_when_that_repeats(&mut browser);
+}
+
+#[track_caller]
+fn a_clock_that_is_set_back_stops_no_graph(browser: &mut Browser) {
+    let times = of(
+        browser,
+        "history.js",
+        r#"(() => {
+            const history = new m.History();
+            const sample = { success: 1, redirect: 0, client_error: 0, server_error: 0, in_flight: 0 };
+            const tick = (at) => history.tick({ at, total: sample, upstreams: [] });
+            [7_200_000, 7_201_000, 7_201_000, 7_200_000].forEach(tick);
+            const before = [...history.times];
+            [3_600_000, 3_601_000].forEach(tick);
+            return [before, history.times, history.track().columns.success];
+        })()"#,
+    );
+    assert_eq!(times, json!([[7_200_000, 7_201_000], [3_600_000, 3_601_000], [1, 1]]));
+}
+
+#[track_caller]
+fn a_list_shows_what_it_is_told_also_when_that_repeats(browser: &mut Browser) {
+    let shown = of(
+        browser,
+        "dom.js",
+        r#"(() => {
+            const parent = m.el("ul");
+            const how = { key: (item) => item, make: (item) => m.el("li", {}, item) };
+            return ["aaab", "aaab", "aab", "ba", "", "aa"].map((items) => {
+                m.keep(parent, [...items], how);
+                return parent.textContent;
+            });
+        })()"#,
+    );
+    assert_eq!(shown, json!(["aaab", "aaab", "aab", "ba", "", "aa"]));
 }
 
 #[track_caller]

@@ -47,7 +47,7 @@ export function byId(id) {
 
 /**
  * Brings the children of an element in line with a list: what is there is kept and updated, so that focus and selection
- * stay where they are.
+ * stay where they are. Items of the same key are told apart by their order.
  * @template T
  * @param {Element} parent
  * @param {T[]} items
@@ -55,9 +55,12 @@ export function byId(id) {
  */
 export function keep(parent, items, { key, make, update }) {
   const known = new Map([...parent.children].map((child) => [child.dataset.key, child]));
+  const times = new Map();
   let place = parent.firstElementChild;
   for (const item of items) {
-    const name = key(item);
+    const before = times.get(key(item)) ?? 0;
+    times.set(key(item), before + 1);
+    const name = before === 0 ? key(item) : `${key(item)}\n${before}`;
     let child = known.get(name);
     known.delete(name);
     if (!child) {

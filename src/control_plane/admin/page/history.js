@@ -9,6 +9,9 @@ const SECONDS_MAX = 900;
 /** How many transitions are kept; as many as the balancer keeps. */
 const TRANSITIONS_MAX = 256;
 
+/** A second that is so many milliseconds before the last one was not just told twice. */
+const CLOCK_SET_BACK = 2000;
+
 /** The numbers of a sample. */
 export const COLUMNS = [
   "success", "redirect", "client_error", "server_error", "p50_ms", "p99_ms", "failed", "retries", "rescues",
@@ -70,9 +73,13 @@ export class History {
     return track;
   }
 
-  /** Takes in one second. One that is known already only brings what is true now. */
+  /**
+   * Takes in one second. One that is known already only brings what is true now. One from long before means that the
+   * balancer's clock was set back: it has begun anew, and so does this.
+   */
   tick(event) {
     this.latest = event;
+    if (event.at !== null && event.at < (this.now ?? 0) - CLOCK_SET_BACK) this.#beginAnew();
     if (event.at === null || event.at <= (this.times.at(-1) ?? 0)) return;
     const samples = new Map([[keyOf(null, null), event.total]]);
     for (const upstream of event.upstreams) {
@@ -85,6 +92,11 @@ export class History {
     this.times.push(event.at);
     for (const [key, track] of this.tracks) track.push(samples.get(key));
     if (this.times.length > SECONDS_MAX) this.#forget();
+  }
+
+  #beginAnew() {
+    this.times = [];
+    this.tracks.clear();
   }
 
   #forget() {

@@ -43,6 +43,10 @@ impl Store {
                 let what = format!("{name} is a metric of plimsoll itself; push it under another name");
                 return Err(Refusal::inconsistent(what));
             }
+            if is_of_prometheus(name) {
+                let what = format!("{name} is a metric of Prometheus itself; push it under another name");
+                return Err(Refusal::inconsistent(what));
+            }
             let known = self.families.get(name);
             if let Some(known) = known.filter(|known| known.kind != kind && known.is_of_others(incoming.key))
             {
@@ -140,4 +144,10 @@ static OWN: LazyLock<HashSet<String>> = LazyLock::new(|| {
 /// Tells whether a family, or a part of it, is called like a metric of this program.
 fn is_own(name: &str, kind: Kind) -> bool {
     OWN.contains(name) || kind.suffixes().iter().any(|suffix| OWN.contains(&format!("{name}{suffix}")))
+}
+
+/// Tells whether Prometheus gives every target, or every alert, a series of this name: with `honor_labels` a pushed one
+/// could say that a target is down.
+fn is_of_prometheus(name: &str) -> bool {
+    matches!(name, "up" | "ALERTS" | "ALERTS_FOR_STATE") || name.starts_with("scrape_")
 }
