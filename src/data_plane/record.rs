@@ -15,7 +15,7 @@ use super::balance::Words;
 use super::route::Route;
 use super::snapshot::Listener;
 use super::worker::Worker;
-use crate::telemetry::{AttemptOutcome, CodeClass, Label as _, RefusalReason, Tries};
+use crate::telemetry::{AttemptOutcome, CodeClass, Ending, Label as _, RefusalReason, Tries};
 use crate::upstream::{Backend, Pick, Upstream};
 
 /// The status that is counted when the client left before it was answered; as in nginx, and never sent.
@@ -105,15 +105,34 @@ impl<'s> Record<'s> {
 
     /// Notes that a backend is tried, where the exchange is in flight already; `fresh`, once more on a new connection.
     pub fn tried(&mut self, pick: &Pick<'s>, fresh: bool) {
+        let at = match (self.attempts, self.times.queued) {
+            // Nothing has been waited for, so no clock is read for it.
+            (0, None) => self.times.planned,
+            (0, Some((_, admitted))) => admitted,
+            _ => Instant::now(),
+        };
         self.backend = Some(pick.backend);
         self.attempts += u32::from(!fresh);
         let others = pick.backend.in_flight().saturating_sub(1);
-        self.tries.began(pick.backend.series.id, pick.reason, others);
+        self.tries.began(pick.backend.series.id, pick.reason, others, self.times.offset(at));
     }
 
-    /// Notes how the try of a backend ended.
-    pub fn try_ended(&mut self, backend: &Backend, outcome: AttemptOutcome) {
-        self.tries.ended(backend.series.id, outcome);
+    /// Notes that a new connection is asked for, for the try of a backend.
+    pub fn dialled(&mut self, backend: &Backend) {
+        self.tries.dialled(backend.series.id);
+    }
+
+    /// Notes how the try of a backend ended, and when: that its request was sent, its answer begun, and all was over.
+    pub fn try_ended(
+        &mut self,
+        backend: &Backend,
+        outcome: AttemptOutcome,
+        (sent, first_byte): (Option<Instant>, Option<Instant>),
+        ended: Instant,
+    ) {
+        let offset = |at| self.times.offset(at);
+        let (sent, first_byte, ended) = (sent.map(offset), first_byte.map(offset), offset(ended));
+        self.tries.ended(backend.series.id, outcome, Ending { sent, first_byte, ended });
     }
 
     /// Notes the backend whose answer the client gets, or that failed last.
@@ -126,9 +145,10 @@ impl<'s> Record<'s> {
         self.times.queued = Some((begun, at));
     }
 
-    /// Notes that a connection was made for an attempt, and from when to when.
-    pub fn connected(&mut self, begun: Instant, at: Instant) {
+    /// Notes that a connection was made for the try of a backend, and from when to when.
+    pub fn connected(&mut self, backend: &Backend, begun: Instant, at: Instant) {
         self.times.connected = Some((begun, at));
+        self.tries.connected(backend.series.id, self.times.offset(at));
     }
 
     /// Notes the times of the attempt whose answer goes to the client.

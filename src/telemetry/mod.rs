@@ -22,6 +22,7 @@ mod histogram;
 mod history;
 mod labels;
 mod metrics_md;
+mod milliseconds;
 mod program_log;
 mod roster;
 mod series;
@@ -33,7 +34,7 @@ mod worker_threads;
 pub use access_log::{AccessLog, AccessLogError, Entry, LogTarget, LoggedTry, Timings};
 pub use by_label::ByLabel;
 pub use cells::{Cell, Counter, FloatGauge, Gauge, LocalGauge, SharedCounter};
-pub use decisions::{Decisions, PastExchange, RequestLine, TRIES_KEPT, Tries, Try};
+pub use decisions::{Decisions, Ending, Offset, PastExchange, RequestLine, Stages, TRIES_KEPT, Tries, Try};
 pub use histogram::{BOUNDS_NS, Histogram, HistogramTotal};
 pub use history::{
     Column, History, Reading, SAMPLES_MAX, SECONDS_MAX, SECONDS_MIN, Sample, Scene, TRACKS_MAX, Track,
@@ -60,6 +61,7 @@ use all_series::AllSeries;
 use exposition::RunningProcess;
 
 pub(crate) use exposition::{push_help, push_label, push_number};
+pub(crate) use milliseconds::milliseconds;
 pub(crate) use timestamp::rfc3339;
 
 /// All series of the process; one per process, shared by `Arc`.

@@ -19,7 +19,7 @@ use tokio::time::{Instant, timeout_at};
 use super::AdminState;
 use super::status::complain;
 use crate::control_plane::now::Now;
-use crate::telemetry::{Label as _, PastExchange, SeriesId, Try, rfc3339};
+use crate::telemetry::{Label as _, PastExchange, SeriesId, Stages, Try, milliseconds, rfc3339};
 use crate::upstream::Upstream;
 
 /// How long a worker may take to answer. It is busy for microseconds unless its thread is starved.
@@ -56,8 +56,14 @@ pub(super) struct Asked {
 ///       "duration_ms": 12.3,
 ///       "queued_ms": 0.0,
 ///       "tries": [
-///         { "backend": "backend-1", "pick": "balanced", "in_flight": 3, "outcome": "reset" },
-///         { "backend": "backend-3", "pick": "balanced", "in_flight": 1, "outcome": "ok" }
+///         {
+///           "backend": "backend-1", "pick": "balanced", "in_flight": 3, "outcome": "reset", "dialled": false,
+///           "start_ms": 0.04, "connect_ms": null, "send_ms": 0.02, "wait_ms": 8.1, "relay_ms": null, "total_ms": 8.12
+///         },
+///         {
+///           "backend": "backend-3", "pick": "balanced", "in_flight": 1, "outcome": "ok", "dialled": true,
+///           "start_ms": 8.2, "connect_ms": 0.2, "send_ms": 0.02, "wait_ms": 3.8, "relay_ms": 0.05, "total_ms": 4.07
+///         }
 ///       ],
 ///       "tries_left_out": 0,
 ///       "words": "backend-1 was picked (round robin's turn) and reset the connection; backend-3 rescued it; …"
@@ -74,6 +80,9 @@ pub(super) struct Asked {
 ///   the configuration since.
 /// - `reason`: why it was refused or failed; `pick`: why this backend; `outcome`: how that ended, null for a try that
 ///   was cut. Of more than four tries the first three and the last are kept.
+/// - `start_ms`: when the backend was picked, after the first byte of the request; then how long each stage took, null
+///   for one that was not reached, with the one that failed until the end. `dialled`: a new connection was asked for,
+///   else one from the pool was there at once and `connect_ms` is null.
 /// - `silent_workers`: workers that did not answer within a second, whose exchanges are missing.
 pub(super) async fn why(
     State(state): State<AdminState>,
@@ -176,6 +185,10 @@ struct TryView<'a> {
     pick: &'static str,
     in_flight: u16,
     outcome: Option<&'static str>,
+    dialled: bool,
+    start_ms: f64,
+    #[serde(flatten)]
+    stages: Stages,
 }
 
 impl<'a> ExchangeView<'a> {
@@ -185,6 +198,9 @@ impl<'a> ExchangeView<'a> {
             pick: one.reason.as_str(),
             in_flight: one.in_flight,
             outcome: one.outcome.map(crate::telemetry::AttemptOutcome::as_str),
+            dialled: one.dialled,
+            start_ms: milliseconds(one.began.as_duration()),
+            stages: one.stages(),
         };
         Self {
             at: rfc3339(now.time_of(past.began)).to_string(),
@@ -201,11 +217,6 @@ impl<'a> ExchangeView<'a> {
             words: words::tell(past, |id| names.backend(id)),
         }
     }
-}
-
-/// Milliseconds with the precision of a microsecond.
-fn milliseconds(duration: Duration) -> f64 {
-    duration.as_micros() as f64 / 1e3
 }
 
 #[cfg(test)]

@@ -247,7 +247,8 @@ impl<'s> Forwarding<'_, 's> {
         shard.sent_bytes.add(attempt.sent_bytes);
         shard.received_bytes.add(download.received_bytes);
         shard.attempts.inc(outcome);
-        self.record.try_ended(backend, outcome);
+        let ended = download.ended.unwrap_or_else(Instant::now);
+        self.record.try_ended(backend, outcome, (download.sent, download.first_byte), ended);
         if let (Some(sent), Some(first)) = (download.sent, download.first_byte) {
             // An answer that began before the request was whole says nothing about how fast it was.
             if let Some(wait) = first.checked_duration_since(sent) {
@@ -263,7 +264,7 @@ impl<'s> Forwarding<'_, 's> {
     /// Counts an attempt that came to no connection.
     pub(super) fn count(&mut self, pick: &Pick<'_>, outcome: AttemptOutcome) {
         pick.backend.series.shard(self.connection.worker.id).attempts.inc(outcome);
-        self.record.try_ended(pick.backend, outcome);
+        self.record.try_ended(pick.backend, outcome, (None, None), Instant::now());
     }
 
     /// Charges a backend with a retry.

@@ -85,7 +85,8 @@ impl<'s> Forwarding<'_, 's> {
             return Ok(self.reused((pick, in_flight), stream));
         }
         // Boxed: connecting is rare and slow, and its state would make every connection's task larger.
-        Box::pin(self.connect(self.dial((pick, in_flight)))).await
+        let dial = self.dial((pick, in_flight));
+        Box::pin(self.connect(dial)).await
     }
 
     fn take_idle(&self, backend: &'s Arc<Backend>) -> Option<TcpStream> {
@@ -108,7 +109,8 @@ impl<'s> Forwarding<'_, 's> {
         self.upload.is_received().then(|| Waiting::begin(shard))
     }
 
-    fn dial(&self, (pick, in_flight): Claim<'s>) -> Dial<'s> {
+    fn dial(&mut self, (pick, in_flight): Claim<'s>) -> Dial<'s> {
+        self.record.dialled(pick.backend);
         let settings = &self.upstream.exchange;
         let (patience, unacknowledged) = (settings.connect_timeout, settings.response_timeout);
         let connecting = Box::pin(connect(pick.backend.address, patience, unacknowledged));
@@ -180,7 +182,7 @@ impl<'s> Forwarding<'_, 's> {
         shard.connections_opened.inc();
         shard.connect_duration.record(took);
         pick.backend.connects.record(took, now);
-        self.record.connected(begun, now);
+        self.record.connected(pick.backend, begun, now);
         self.record.picked(pick.backend);
         let (alarm, drains) = (pick.backend.alarm(), pick.backend.drains_ended());
         Ok(Contact { alarm, drains, pick, stream, reused: false, in_flight, waiting })

@@ -66,6 +66,8 @@ impl<'s> Record<'s> {
                 backend: name(one.backend)?,
                 pick: one.reason.as_str(),
                 outcome: one.outcome.map(AttemptOutcome::as_str),
+                start: one.began.as_duration(),
+                stages: one.stages(),
             })
         })
     }

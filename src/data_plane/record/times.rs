@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::telemetry::Offset;
+
 /// When each stage was over; `None` for one that was not reached or had nothing to wait for.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Times {
@@ -30,6 +32,11 @@ impl Times {
             first_byte: None,
             head_sent: None,
         }
+    }
+
+    /// Returns where a moment lies in the exchange.
+    pub(super) fn offset(&self, at: Instant) -> Offset {
+        Offset::between(self.started, at)
     }
 
     /// Returns the time that the balancer itself took: from the whole head to the plan, and from the first byte of the

@@ -6,7 +6,8 @@ use std::time::{Duration, SystemTime};
 use serde::{Serialize, Serializer};
 
 use super::text::bounded;
-use crate::telemetry::decisions::TRIES_KEPT;
+use crate::telemetry::decisions::{Stages, TRIES_KEPT};
+use crate::telemetry::milliseconds::{as_milliseconds, as_optional_milliseconds};
 use crate::telemetry::timestamp::rfc3339;
 
 /// One exchange, as the access log tells it. Borrowed, since it is made from what the exchange still holds.
@@ -78,6 +79,12 @@ pub struct LoggedTry<'a> {
     pub pick: &'a str,
     /// How it ended, in the words of [`AttemptOutcome`](crate::telemetry::AttemptOutcome); `None` for a try that was cut.
     pub outcome: Option<&'a str>,
+    /// When the backend was picked, after the exchange had begun.
+    #[serde(rename = "start_ms", serialize_with = "as_milliseconds")]
+    pub start: Duration,
+    /// How long each of its stages took.
+    #[serde(flatten)]
+    pub stages: Stages,
 }
 
 /// The time that an exchange spent in each stage of its way, in their order; `None` for a stage that it did not reach.
@@ -130,19 +137,4 @@ fn as_list<T: Serialize, S: Serializer>(list: &[Option<T>], serializer: S) -> Re
 
 fn as_rfc3339<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&rfc3339(*time))
-}
-
-/// Milliseconds with the precision of a microsecond.
-fn as_milliseconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_f64(duration.as_micros() as f64 / 1e3)
-}
-
-fn as_optional_milliseconds<S: Serializer>(
-    duration: &Option<Duration>,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    match duration {
-        Some(duration) => as_milliseconds(duration, serializer),
-        None => serializer.serialize_none(),
-    }
 }

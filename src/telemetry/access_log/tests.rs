@@ -1,4 +1,5 @@
 use super::*;
+use crate::telemetry::Stages;
 use std::io::{self, Write};
 use std::sync::Mutex;
 use std::sync::mpsc::Receiver;
@@ -24,8 +25,28 @@ fn entry() -> Entry<'static> {
         reason: Some("connect_refused"),
         attempts: 2,
         tries: [
-            Some(LoggedTry { backend: "backend-1", pick: "balanced", outcome: Some("connect_refused") }),
-            Some(LoggedTry { backend: "backend-2", pick: "balanced", outcome: Some("ok") }),
+            Some(LoggedTry {
+                backend: "backend-1",
+                pick: "balanced",
+                outcome: Some("connect_refused"),
+                start: Duration::from_micros(20),
+                stages: Stages {
+                    connect: Some(Duration::from_micros(90)),
+                    total: Some(Duration::from_micros(90)),
+                    ..Stages::default()
+                },
+            }),
+            Some(LoggedTry {
+                backend: "backend-2",
+                pick: "balanced",
+                outcome: Some("ok"),
+                start: Duration::from_micros(110),
+                stages: Stages {
+                    wait: Some(Duration::from_millis(7)),
+                    total: Some(Duration::from_micros(7_200)),
+                    ..Stages::default()
+                },
+            }),
             None,
             None,
         ],
@@ -42,12 +63,17 @@ fn entry() -> Entry<'static> {
     }
 }
 
+/// A line of JSON as people read it.
+fn pretty(line: &[u8]) -> String {
+    let value: serde_json::Value = serde_json::from_slice(line).expect("a line is JSON");
+    serde_json::to_string_pretty(&value).expect("JSON can be written")
+}
+
 #[test]
 fn a_line_tells_the_whole_exchange() {
-    let line = String::from_utf8(entry().to_line()).expect("a line is UTF-8");
-    assert_eq!(line.matches('\n').count(), 1);
-    let pretty: serde_json::Value = serde_json::from_str(&line).expect("a line is JSON");
-    insta::assert_snapshot!(serde_json::to_string_pretty(&pretty).expect("JSON can be written"), @r#"
+    let line = entry().to_line();
+    assert_eq!(memchr::memchr(b'\n', &line), Some(line.len() - 1));
+    insta::assert_snapshot!(pretty(&line), @r#"
     {
       "time": "2023-11-14T22:13:20.042Z",
       "request_id": "01HF-7",
@@ -68,12 +94,24 @@ fn a_line_tells_the_whole_exchange() {
         {
           "backend": "backend-1",
           "pick": "balanced",
-          "outcome": "connect_refused"
+          "outcome": "connect_refused",
+          "start_ms": 0.02,
+          "connect_ms": 0.09,
+          "send_ms": null,
+          "wait_ms": null,
+          "relay_ms": null,
+          "total_ms": 0.09
         },
         {
           "backend": "backend-2",
           "pick": "balanced",
-          "outcome": "ok"
+          "outcome": "ok",
+          "start_ms": 0.11,
+          "connect_ms": null,
+          "send_ms": null,
+          "wait_ms": 7.0,
+          "relay_ms": null,
+          "total_ms": 7.2
         }
       ],
       "request_bytes": 80,

@@ -4,7 +4,7 @@ use serde_json::Value;
 use tokio::sync::oneshot;
 
 use super::*;
-use crate::telemetry::{AttemptOutcome, PickReason, RequestLine, Telemetry, Tries};
+use crate::telemetry::{AttemptOutcome, Ending, Offset, PickReason, RequestLine, Telemetry, Tries};
 use crate::upstream::{BackendSettings, UpstreamSettings};
 
 /// Two workers, and what the second of them does when it is asked.
@@ -43,10 +43,12 @@ impl Asking {
             reason: None,
             tries: Tries::default(),
         };
-        for (backend, outcome) in tries {
+        let micros = Offset::from_micros;
+        for (at, (backend, outcome)) in (1_u32..).zip(tries) {
             let id = self.upstream.backends[*backend].series.id;
-            past.tries.began(id, PickReason::Balanced, 7);
-            past.tries.ended(id, *outcome);
+            past.tries.began(id, PickReason::Balanced, 7, micros(100 * at));
+            let (sent, ended) = (Some(micros(100 * at + 20)), micros(100 * at + 95));
+            past.tries.ended(id, *outcome, Ending { sent, first_byte: None, ended });
         }
         self.told[worker].push(past);
     }
@@ -110,8 +112,16 @@ async fn an_exchange_is_told_with_its_tries_and_a_sentence() {
             "method": "GET", "path": "/10", "upstream": "app", "balance": "round_robin", "status": 200,
             "reason": null, "duration_ms": 1.5, "queued_ms": 0.0,
             "tries": [
-                { "backend": "backend-1", "pick": "balanced", "in_flight": 7, "outcome": "reset" },
-                { "backend": "backend-2", "pick": "balanced", "in_flight": 7, "outcome": "ok" },
+                {
+                    "backend": "backend-1", "pick": "balanced", "in_flight": 7, "outcome": "reset", "dialled": false,
+                    "start_ms": 0.1, "connect_ms": null, "send_ms": 0.02, "wait_ms": 0.075, "relay_ms": null,
+                    "total_ms": 0.095,
+                },
+                {
+                    "backend": "backend-2", "pick": "balanced", "in_flight": 7, "outcome": "ok", "dialled": false,
+                    "start_ms": 0.2, "connect_ms": null, "send_ms": 0.02, "wait_ms": 0.075, "relay_ms": null,
+                    "total_ms": 0.095,
+                },
             ],
             "tries_left_out": 0, "words": words,
         }],
@@ -166,7 +176,7 @@ async fn what_has_left_the_configuration_has_no_name() {
     asking.add(0, &[(0, AttemptOutcome::Ok)], 10);
     let other = Telemetry::new(1);
     let gone: Vec<_> = (0..10).map(|n| other.backend("app", &n.to_string())).collect();
-    asking.told[0][0].tries.began(gone[9].id, PickReason::Balanced, 0);
+    asking.told[0][0].tries.began(gone[9].id, PickReason::Balanced, 0, Offset::START);
     let (_, told) = asking.ask("").await;
     assert_eq!(told["exchanges"][0]["tries"][1]["backend"], Value::Null);
 }

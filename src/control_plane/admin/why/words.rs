@@ -109,7 +109,7 @@ fn duration(duration: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::telemetry::{RequestLine, Telemetry, Tries};
+    use crate::telemetry::{Ending, Offset, RequestLine, Telemetry, Tries};
     use tokio::time::Instant;
 
     /// Tells an exchange that was given to backends of these numbers, picked and ended so.
@@ -136,8 +136,9 @@ mod tests {
         let backends = ["backend-1", "backend-2", "backend-3"].map(|name| telemetry.backend("app", name));
         for (number, reason, outcome) in tries {
             let id = backends[number - 1].id;
-            past.tries.began(id, *reason, 0);
-            outcome.iter().for_each(|outcome| past.tries.ended(id, *outcome));
+            past.tries.began(id, *reason, 0, Offset::START);
+            let end = Ending::at(Offset::START);
+            outcome.iter().for_each(|outcome| past.tries.ended(id, *outcome, end));
         }
         tell(&past, |id| backends.iter().find(|known| known.id == id).map(|known| &*known.backend))
     }
