@@ -24,6 +24,7 @@ fn what_the_page_computes_is_right() {
     a_history_grows_forgets_and_adds_up(&mut browser);
     the_story_tells_the_worst_first(&mut browser);
     a_clock_that_is_set_back_stops_no_graph(&mut browser);
+    a_display_that_stands_still_never_goes_blank(&mut browser);
     a_list_shows_what_it_is_told_also_when_that_repeats(&mut browser);
 }
 
@@ -43,6 +44,27 @@ fn a_clock_that_is_set_back_stops_no_graph(browser: &mut Browser) {
         })()"#,
     );
     assert_eq!(times, json!([[7_200_000, 7_201_000], [3_600_000, 3_601_000], [1, 1]]));
+}
+
+#[track_caller]
+fn a_display_that_stands_still_never_goes_blank(browser: &mut Browser) {
+    let shown = of(
+        browser,
+        "view.js",
+        r#"(() => {
+            const view = new m.View();
+            const sample = { success: 1, redirect: 0, client_error: 0, server_error: 0, in_flight: 0 };
+            const tick = (second) => view.history.tick({ at: second * 1000, total: sample, upstreams: [] });
+            const seconds = (from, to) => Array.from({ length: to - from }, (_, at) => tick(from + at));
+            seconds(0, 300);
+            view.change({ frozen: view.history.now });
+            seconds(300, 600);
+            const still = view.now;
+            seconds(600, 3000);
+            return [still, view.now, view.from, view.times.length];
+        })()"#,
+    );
+    assert_eq!(shown, json!([299_000, 2_160_000, 2_100_000, 61]));
 }
 
 #[track_caller]

@@ -10,6 +10,9 @@ import { slotOf } from "./palette.js";
 /** The spans that one may choose, in minutes. */
 export const SPANS = [1, 5, 15];
 
+/** The shortest span, in milliseconds. */
+const SPAN_MIN = 60_000;
+
 /** How many backends are drawn one by one; the others together. */
 const DRAWN_MAX = 12;
 
@@ -39,15 +42,18 @@ export class View extends EventTarget {
     this.dispatchEvent(new Event(kind));
   }
 
-  /** The right end of the graphs. */
+  /** The right end of the graphs. A display that stands still moves on once what it shows is no longer remembered. */
   get now() {
-    return this.frozen ?? this.history.now;
+    const { times, now } = this.history;
+    const oldest = times[0] ?? 0;
+    if (this.frozen === null) return now;
+    return this.frozen >= oldest ? this.frozen : Math.min(now, oldest + SPAN_MIN);
   }
 
   /** The span that is shown, in milliseconds: what is wanted, or what there is if that is less, but a minute at least. */
   get span() {
     const known = this.now === null ? 0 : this.now - this.history.times[0];
-    return Math.min(this.wanted, Math.max(60_000, known));
+    return Math.min(this.wanted, Math.max(SPAN_MIN, known));
   }
 
   /** The left end of the graphs. */
@@ -58,7 +64,7 @@ export class View extends EventTarget {
   /** When each second was that is shown, or older: the times of the history, up to where the display stands still. */
   get times() {
     const { times } = this.history;
-    return this.frozen === null ? times : times.slice(0, nearest(times, this.frozen) + 1);
+    return this.frozen === null ? times : times.slice(0, nearest(times, this.now) + 1);
   }
 
   /** The position of the second that is looked at; -1 when there is none. */
