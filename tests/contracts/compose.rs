@@ -164,10 +164,42 @@ fn wrong_mount(mount: &str, volumes: &Value) -> Option<&'static str> {
     let (source, rest) = mount.split_once(':')?;
     match source.strip_prefix("./") {
         Some(path) if !tree::root().join(path).exists() => Some("there is nothing at this path"),
-        Some(_) if !rest.ends_with(":ro") => Some("a mounted file is read-only, `:ro`"),
+        Some(path) if !tree::root().join(path).is_dir() => Some("a file that is replaced stays the old one"),
+        Some(_) if !rest.ends_with(":ro") => Some("what is mounted is read-only, `:ro`"),
         None if volumes.get(source).is_none() => Some("this volume is not declared"),
         _ => None,
     }
+}
+
+/// Compose takes part in what is in a profile only if the profile is named, and a build may give an image another digest
+/// though nothing has changed.
+#[test]
+fn commands_that_are_told_leave_nothing_behind_and_replace_nothing() {
+    let down = Regex::new(r"compose\b.*\bdown\b.*(-v\b|--volumes)").expect("invariant: a constant pattern");
+    let more = Regex::new(r"compose\b.*--profile \w.*\bup\b").expect("invariant: a constant pattern");
+    let every = Regex::new(r#"--profile ['"]\*['"]"#).expect("invariant: a constant pattern");
+    let told = |path: &str| {
+        path.ends_with(".md") || path.ends_with(".yaml") || ["check", "justfile"].contains(&path)
+    };
+    let (mut found, mut seen) = (Vec::new(), 0);
+    for file in tree::all().iter().filter(|file| told(&file.path)) {
+        for (line, text) in file.lines() {
+            if down.is_match(text) {
+                seen += 1;
+                if !every.is_match(text) {
+                    found.push(file.violation(line, "leaves what is in a profile, without --profile '*'"));
+                }
+            }
+            if more.is_match(text) {
+                seen += 1;
+                if !text.contains("--no-recreate") {
+                    found.push(file.violation(line, "may replace what runs, without --no-recreate"));
+                }
+            }
+        }
+    }
+    assert!(seen >= 5, "the commands are found");
+    tree::assert_kept("a command of compose does more or less than is told", found);
 }
 
 #[test]

@@ -89,7 +89,7 @@ async fn what_it_brought_up_is_taken_down_also_when_something_is_missing() {
     assert!(!output.status.success(), "{said}");
     assert!(said.contains("not ready after 0 s") && said.contains("name it by --admin"), "{said}");
     let project = "compose --project-name plimsoll-experiment";
-    let expected = ["ps --all --quiet", "up --detach --wait", "down --volumes --remove-orphans"];
+    let expected = ["ps --all --quiet", "up --detach --wait", "--profile * down --volumes --remove-orphans"];
     assert_eq!(docker.calls(), expected.map(|call| format!("{project} {call}")));
 
     let keep = StandIn::docker("");

@@ -140,7 +140,8 @@ impl Drop for Stack {
         }
         // On a machine that is overloaded Docker gives up on a container that ends too slowly.
         for _ in 0..3 {
-            let down = self.run(&["down", "--volumes", "--remove-orphans", "--timeout", "10"]);
+            let down =
+                self.run(&["--profile", "*", "down", "--volumes", "--remove-orphans", "--timeout", "10"]);
             if down.status.success() {
                 return;
             }

@@ -33,7 +33,7 @@ impl Compose {
         anyhow::ensure!(
             running.trim().is_empty(),
             "{name} has containers already; experiment on them with --no-up, remove them with `docker compose \
-             --project-name {name} down`, or choose another --project"
+             --project-name {name} --profile '*' down`, or choose another --project"
         );
         Ok(())
     }
@@ -46,12 +46,12 @@ impl Compose {
         self.show(&["up", "--detach", "--wait"]).await
     }
 
-    /// Takes the project down, with what it has recorded.
+    /// Takes the project down, with what it has recorded; also what is in a profile, which compose leaves alone otherwise.
     ///
     /// # Errors
     /// When docker cannot.
     pub(crate) async fn down(&self) -> anyhow::Result<()> {
-        self.show(&["down", "--volumes", "--remove-orphans"]).await
+        self.show(&["--profile", "*", "down", "--volumes", "--remove-orphans"]).await
     }
 
     /// Runs a command of compose, and returns what it wrote.
