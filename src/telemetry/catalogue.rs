@@ -149,6 +149,9 @@ catalogue! {
         REDISTRIBUTION_DURATION = Histogram "plimsoll_redistribution_seconds" [upstream, backend] "seconds",
             "Time from the first sign of trouble to the last attempt that was still sent to the backend.",
             when "you want to know how long a failing backend still gets requests";
+        UPSTREAM_INFO = Gauge "plimsoll_upstream_info" [upstream, balance, sticky] "always 1",
+            "How the upstream picks a backend.",
+            when "traffic is uneven, and you want to know whether it is meant to be";
         UPSTREAM_BACKENDS = Gauge "plimsoll_upstream_backends" [upstream] "backends",
             "Backends that are configured.",
             when "you show available backends as a part of all";

@@ -57,6 +57,10 @@ macro_rules! label {
     };
 }
 
+mod balance;
+
+pub use balance::{BalanceRule, Stickiness};
+
 label! {
     /// How one attempt on one backend ended.
     AttemptOutcome as "outcome" {

@@ -5,8 +5,9 @@ use std::fmt::Write;
 use super::catalogue::{self as c, ALL, Metric};
 use super::histogram::BOUNDS_NS;
 use super::labels::{
-    AcceptError, AttemptOutcome, BackendState, CheckResult, CodeClass, EjectionReason, Label, NoneAvailable,
-    PushResult, QueueEnd, RefusalReason, ReloadResult, RetryReason, RetryRefusal, TransitionCause,
+    AcceptError, AttemptOutcome, BackendState, BalanceRule, CheckResult, CodeClass, EjectionReason, Label,
+    NoneAvailable, PushResult, QueueEnd, RefusalReason, ReloadResult, RetryReason, RetryRefusal, Stickiness,
+    TransitionCause,
 };
 
 const INTRODUCTION: &str = "\
@@ -77,6 +78,8 @@ fn values_of_labels(page: &mut String) {
     values::<BackendState>(page, &c::BACKEND_TRANSITIONS);
     values::<TransitionCause>(page, &c::BACKEND_TRANSITIONS);
     values::<EjectionReason>(page, &c::EJECTIONS);
+    values::<BalanceRule>(page, &c::UPSTREAM_INFO);
+    values::<Stickiness>(page, &c::UPSTREAM_INFO);
     values::<NoneAvailable>(page, &c::NONE_AVAILABLE);
     values::<CheckResult>(page, &c::HEALTH_CHECKS);
     values::<QueueEnd>(page, &c::QUEUE_ENDED);

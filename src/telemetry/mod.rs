@@ -41,9 +41,9 @@ pub use history::{
     TrackName, UpstreamScene,
 };
 pub use labels::{
-    AcceptError, AttemptOutcome, BackendState, CheckResult, CodeClass, EjectionReason, Label, LookupResult,
-    NoneAvailable, PickReason, PushResult, QueueEnd, RefusalReason, ReloadResult, RetryReason, RetryRefusal,
-    TransitionCause,
+    AcceptError, AttemptOutcome, BackendState, BalanceRule, CheckResult, CodeClass, EjectionReason, Label,
+    LookupResult, NoneAvailable, PickReason, PushResult, QueueEnd, RefusalReason, ReloadResult, RetryReason,
+    RetryRefusal, Stickiness, TransitionCause,
 };
 pub use metrics_md::metrics_md;
 pub use program_log::{LOG_VARIABLE, LogError, LogForm, start_log};

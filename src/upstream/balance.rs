@@ -6,7 +6,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use crate::telemetry::Padded;
+use crate::telemetry::{BalanceRule, Label as _, Padded};
 use consistent_hash::ConsistentHash;
 use least_requests::LeastRequests;
 use lottery::Lottery;
@@ -70,15 +70,21 @@ pub enum Balancer {
 }
 
 impl Balancer {
-    /// Returns the word that the configuration has for it.
+    /// Returns the word that the configuration and metrics have for it.
     #[must_use]
     pub fn as_str(&self) -> &'static str {
+        self.rule().as_str()
+    }
+
+    /// Returns which one it is, without its settings.
+    #[must_use]
+    pub fn rule(&self) -> BalanceRule {
         match self {
-            Self::RoundRobin => "round_robin",
-            Self::LeastRequests => "least_requests",
-            Self::PeakEwma => "peak_ewma",
-            Self::Random => "random",
-            Self::ConsistentHash { .. } => "consistent_hash",
+            Self::RoundRobin => BalanceRule::RoundRobin,
+            Self::LeastRequests => BalanceRule::LeastRequests,
+            Self::PeakEwma => BalanceRule::PeakEwma,
+            Self::Random => BalanceRule::Random,
+            Self::ConsistentHash { .. } => BalanceRule::ConsistentHash,
         }
     }
 

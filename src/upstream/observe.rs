@@ -12,7 +12,7 @@ use super::availability::{DrainSource, Event, Transition};
 use super::backend::Backend;
 use super::fleet::{Fleet, Standing, WhenNoneAvailable};
 use super::{Upstream, UpstreamSettings};
-use crate::telemetry::BackendState;
+use crate::telemetry::{BackendState, Stickiness};
 
 /// A change of a backend's state, and what it means to its upstream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -143,6 +143,8 @@ impl Upstream {
             backend.series.show_state(backend.availability().state());
         }
         self.series.configured.set(self.backends.len() as i64);
+        let sticky = if self.sticky.is_some() { Stickiness::Sticky } else { Stickiness::Free };
+        self.series.show_rule(self.balancer.rule(), sticky);
         self.series.budget_left.set(self.budget.left() as f64);
         self.publish(now);
         changed

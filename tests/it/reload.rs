@@ -113,3 +113,16 @@ fn the_end_of_checks_is_a_transition_that_operators_can_read() {
     assert!(transitions.text().contains("not checked any more"), "{}", transitions.text());
     crate::harness::eventually("it is logged", || balancer.log().join("\n").contains("not checked any more"));
 }
+
+#[test]
+fn metrics_show_the_balance_rule_that_is_in_force_and_no_other() {
+    let backend = Backend::saying("ok");
+    let setup = Setup::over([&backend]);
+    let balancer = setup.start();
+    let shown = |labels: &[&str]| balancer.metrics().sum("plimsoll_upstream_info", labels);
+    assert_eq!(shown(&["upstream=\"app\"", "balance=\"round_robin\"", "sticky=\"false\""]), 1.0);
+    balancer.reload(&setup.upstream("balance: least_requests\n    sticky: { cookie: at }").yaml());
+    let rule = ["balance=\"least_requests\"", "sticky=\"true\""];
+    balancer.expect_metric("plimsoll_upstream_info", &rule, 1.0);
+    assert_eq!(shown(&["upstream=\"app\""]), 1.0, "one upstream has one rule");
+}

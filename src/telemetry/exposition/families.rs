@@ -75,6 +75,12 @@ pub(super) static FAMILIES: &[(&Metric, Sample)] = &[
     }),
     (&c::DETECTION_DURATION, |live, family| shared_durations(live, family, |at| &at.detection)),
     (&c::REDISTRIBUTION_DURATION, |live, family| shared_durations(live, family, |at| &at.redistribution)),
+    (&c::UPSTREAM_INFO, |live, family| {
+        for at in &live.upstreams {
+            let (rule, sticky) = at.rule();
+            family.by_two(&at.labels, rule, sticky, 1);
+        }
+    }),
     (&c::UPSTREAM_BACKENDS, |live, family| upstream_values(live, family, |at| at.configured.get() as f64)),
     (&c::UPSTREAM_AVAILABLE, |live, family| upstream_values(live, family, |at| at.available.get() as f64)),
     (&c::NONE_AVAILABLE, |live, family| {

@@ -1,9 +1,13 @@
 //! What is counted of one upstream as a whole.
 
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
 use crate::telemetry::by_label::ByLabel;
 use crate::telemetry::cells::{FloatGauge, Gauge, SharedCounter};
 use crate::telemetry::histogram::Histogram;
-use crate::telemetry::labels::{EjectionReason, NoneAvailable, QueueEnd, RetryRefusal};
+use crate::telemetry::labels::{
+    BalanceRule, EjectionReason, Label as _, NoneAvailable, QueueEnd, RetryRefusal, Stickiness,
+};
 use crate::telemetry::series::SeriesId;
 use crate::telemetry::shards::{PerWorker, WorkerId};
 use crate::telemetry::status::StatusCounts;
@@ -29,6 +33,8 @@ pub struct UpstreamSeries {
     pub queued: Gauge,
     /// Requests that found every backend at its limit, by how that ended.
     pub queue_ended: ByLabel<QueueEnd, SharedCounter>,
+    /// Both labels in one number, so that no scrape sees one of before a reload and one of after.
+    rule: AtomicUsize,
     shards: PerWorker<UpstreamShard>,
 }
 
@@ -44,8 +50,21 @@ impl UpstreamSeries {
             budget_left: FloatGauge::default(),
             queued: Gauge::default(),
             queue_ended: ByLabel::default(),
+            rule: AtomicUsize::default(),
             shards: PerWorker::new(workers),
         }
+    }
+
+    /// Takes in how backends are picked from now on.
+    pub fn show_rule(&self, rule: BalanceRule, sticky: Stickiness) {
+        self.rule.store(rule.index() * Stickiness::ALL.len() + sticky.index(), Relaxed);
+    }
+
+    /// Returns how backends are picked.
+    pub fn rule(&self) -> (BalanceRule, Stickiness) {
+        let both = self.rule.load(Relaxed);
+        let sticky = Stickiness::ALL.len();
+        (BalanceRule::ALL[both / sticky], Stickiness::ALL[both % sticky])
     }
 
     /// Returns the cells that only this worker writes to.
