@@ -37,7 +37,7 @@ fn an_outage_is_told_explained_and_taken_back() {
         let alert = told(alerts, down)?;
         let says = |key: &str| alert["annotations"][key].as_str().unwrap_or_default().to_owned();
         assert_eq!(says("summary"), "Backend app/backend-1 is down");
-        assert_eq!(says("runbook_url"), "monitoring/RUNBOOK.md#plimsollbackenddown");
+        assert_eq!(says("runbook"), "monitoring/RUNBOOK.md#plimsollbackenddown");
         assert_eq!(alert["labels"]["severity"], "ticket");
         is_in_state(alert, "active")
     });

@@ -25,7 +25,9 @@ fn every_command_of_the_runbook_works() {
     assert!(blocks.len() > 8, "the commands are found");
     let admin = balancer.admin.to_string();
     for block in blocks {
-        let script = format!("{PRELUDE}{}", block.replace("127.0.0.1:9900", &admin));
+        // Its receiver of pushes stands in for a Pushgateway, whose API it has.
+        let block = block.replace("127.0.0.1:9900", &admin).replace("127.0.0.1:9091", &admin);
+        let script = format!("{PRELUDE}{block}");
         let ran = Command::new("sh")
             .args(["-c", &script])
             .env("PROGRAM", env!("CARGO_BIN_EXE_plimsoll"))
