@@ -1,7 +1,7 @@
 //! Reports how busy a backend is, for the balancer, for Prometheus and for `plimsoll demo`.
 //!
 //! Reading order: [`Args`] (what is typed) → [`Settings`] and [`Source`] (what it means) → [`serve`] (the loop and the
-//! HTTP side) → `sampler` (reads a target again and again) → `reading` (what one look at a target yields) with the
+//! HTTP side, by `server`) → `sampler` (reads a target again and again) → `reading` (what one look at a target yields) with the
 //! three targets `host`, `cgroup` and `process_tree` → `metrics` (what is exported) → `push` (to gateways, by
 //! `exchange`) and `agent_check` (to load balancers) → `program` (what runs beside the agent).
 //!
@@ -30,6 +30,7 @@ mod push;
 mod reading;
 mod sampler;
 mod serve;
+mod server;
 mod source;
 mod url;
 

@@ -19,10 +19,7 @@ use crate::ending::{self, Ending};
 use crate::metrics::Metrics;
 use crate::push::{self, Push};
 use crate::reading::Target;
-use crate::{Source, SourceError, sampler};
-
-/// How long answers under way may take after the agent was asked to end.
-const DRAIN: Duration = Duration::from_secs(2);
+use crate::{Source, SourceError, sampler, server};
 
 /// Everything that [`serve`] needs to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,18 +112,7 @@ pub(crate) async fn live<T>(agent: Agent, ending: Ending, life: impl Future<Outp
 /// Answers on `listener` until `ending`; answers under way then have a moment.
 async fn answer(listener: TcpListener, metrics: Arc<Metrics>, ending: Ending) {
     let router = Router::new().route("/metrics", get(show)).route("/live", get("live\n")).with_state(metrics);
-    let (mut asked, mut asked_too) = (ending.clone(), ending);
-    let server = axum::serve(listener, router).with_graceful_shutdown(async move { asked.asked().await });
-    let deadline = async {
-        asked_too.asked().await;
-        tokio::time::sleep(DRAIN).await;
-    };
-    tokio::select! {
-        served = server.into_future() => if let Err(error) = served {
-            tracing::error!(%error, "cannot serve any more");
-        },
-        () = deadline => tracing::warn!(drain = ?DRAIN, "drain deadline reached"),
-    }
+    server::answer(listener, router, ending).await;
 }
 
 async fn show(State(metrics): State<Arc<Metrics>>) -> impl IntoResponse {
