@@ -5,13 +5,16 @@
 
 use std::ffi::OsString;
 use std::future::pending;
-use std::io::{self, IsTerminal as _};
+use std::io;
 use std::process::{Child, Command, ExitCode};
 use std::time::Duration;
 
 use rustix::process::{
-    Pid, Signal, WaitOptions, WaitStatus, getpid, kill_process, set_child_subreaper, wait,
+    Pid, Signal, WaitOptions, WaitStatus, getpgid, getpgrp, getpid, kill_process, set_child_subreaper, wait,
 };
+use signal_hook::iterator::SignalsInfo;
+use signal_hook::iterator::exfiltrator::WithOrigin;
+use signal_hook::low_level::siginfo::Cause;
 use tokio::signal::unix::{self, SignalKind, signal};
 use tokio::time::{Instant, sleep_until};
 
@@ -91,12 +94,14 @@ impl Program {
                 return ExitCode::from(code);
             }
             tokio::select! {
-                signal = signals.next() => {
+                Caught { signal, typed } = signals.next() => {
                     let ends = matches!(signal, Signal::TERM | Signal::INT);
                     if ends {
                         asking.ask();
                     }
-                    if ends && !asked && drain_for > Duration::ZERO {
+                    if typed && self.hears_the_terminal() {
+                        // It has heard it already, and a second one often means to hurry.
+                    } else if ends && !asked && drain_for > Duration::ZERO {
                         later = Some((signal, Instant::now() + drain_for));
                     } else {
                         self.pass_on(signal);
@@ -113,14 +118,19 @@ impl Program {
         }
     }
 
+    /// Tells whether what is typed at a terminal reaches the program by itself: it goes to a whole process group, and the
+    /// agent is in the one that it went to. A program may have left it, as shells do.
+    fn hears_the_terminal(&self) -> bool {
+        self.process().is_some_and(|pid| getpgid(Some(pid)) == Ok(getpgrp()))
+    }
+
+    /// The program's process id. It is not reaped yet, so the id is still its own.
+    fn process(&self) -> Option<Pid> {
+        Pid::from_raw(self.child.id().cast_signed())
+    }
+
     fn pass_on(&self, signal: Signal) {
-        // What is typed at a terminal reaches the program by itself, and a second Ctrl-C often means to hurry.
-        if matches!(signal, Signal::INT | Signal::QUIT) && io::stdin().is_terminal() {
-            return;
-        }
-        // Not reaped yet, so the id is still the program's.
-        let pid = Pid::from_raw(self.child.id().cast_signed());
-        if let Some(Err(error)) = pid.map(|pid| kill_process(pid, signal)) {
+        if let Some(Err(error)) = self.process().map(|pid| kill_process(pid, signal)) {
             tracing::warn!(%error, ?signal, "cannot pass a signal on to the program");
         }
     }
@@ -165,8 +175,19 @@ fn exit_code(status: WaitStatus) -> u8 {
     code.and_then(|code| u8::try_from(code).ok()).unwrap_or(u8::MAX)
 }
 
+/// A signal that came.
+struct Caught {
+    signal: Signal,
+    /// Whether somebody typed it at the terminal, and no process sent it.
+    typed: bool,
+}
+
 /// The signals that a program may want to hear.
-pub(crate) struct Signals(Vec<(Signal, unix::Signal)>);
+pub(crate) struct Signals {
+    caught: Vec<(Signal, unix::Signal)>,
+    /// Where those came from that can be typed.
+    origins: SignalsInfo<WithOrigin>,
+}
 
 impl Signals {
     /// Catches them from this call on.
@@ -174,6 +195,8 @@ impl Signals {
     /// # Errors
     /// When a signal handler cannot be installed.
     pub(crate) fn catch() -> io::Result<Self> {
+        // First: handlers run in the order in which they were installed, and whoever is woken by the other one asks this.
+        let origins = SignalsInfo::new([Signal::INT, Signal::QUIT].map(Signal::as_raw))?;
         let kinds = [
             (Signal::TERM, SignalKind::terminate()),
             (Signal::INT, SignalKind::interrupt()),
@@ -183,19 +206,23 @@ impl Signals {
             (Signal::USR2, SignalKind::user_defined2()),
         ];
         let caught = kinds.map(|(number, kind)| signal(kind).map(|caught| (number, caught)));
-        caught.into_iter().collect::<io::Result<_>>().map(Self)
+        Ok(Self { caught: caught.into_iter().collect::<io::Result<_>>()?, origins })
     }
 
     /// Returns the next one. Cancel safe.
-    async fn next(&mut self) -> Signal {
-        std::future::poll_fn(|context| {
-            for (number, caught) in &mut self.0 {
+    async fn next(&mut self) -> Caught {
+        let signal = std::future::poll_fn(|context| {
+            for (number, caught) in &mut self.caught {
                 if caught.poll_recv(context).is_ready() {
                     return std::task::Poll::Ready(*number);
                 }
             }
             std::task::Poll::Pending
         })
-        .await
+        .await;
+        // Several that come at once are told as one: a single one from a process is meant for the program.
+        let came = self.origins.pending().filter(|origin| origin.signal == signal.as_raw());
+        let typed = came.map(|origin| matches!(origin.cause, Cause::Kernel)).reduce(|all, one| all && one);
+        Caught { signal, typed: typed.unwrap_or(false) }
     }
 }

@@ -1,5 +1,7 @@
 //! A program beside the agent, as in a container whose first process is the agent.
 
+use std::io::Write as _;
+
 use rustix::process::{Pid, Signal, test_kill_process};
 use tokio::process::Command;
 
@@ -64,6 +66,34 @@ async fn signals_are_passed_on_and_the_agent_stays_until_the_program_has_ended()
     assert_eq!(agent.line().await, "done");
     assert_eq!(agent.ended().await.code(), Some(5));
     assert!(gateway.requests().last().unwrap().starts_with("DELETE "), "nothing is pushed after that");
+}
+
+/// Tells of each SIGINT, and ends with 5 by SIGUSR1. Of two that are due the shell takes SIGINT first.
+const TELLS_INTERRUPTS: &str = "trap 'echo interrupted' INT; trap 'echo done; exit 5' USR1
+                                echo ready; while kill -0 $PPID; do sleep 0.05; done";
+
+#[tokio::test]
+async fn an_interrupt_by_a_process_is_passed_on_also_at_a_terminal() {
+    let options = ["--source", "host", "--", "sh", "-c", TELLS_INTERRUPTS];
+    let (mut agent, _keyboard) = Running::start_at_a_terminal(&options).await;
+    assert_eq!(agent.line().await, "ready");
+    agent.signal(Signal::INT);
+    assert_eq!(agent.line().await, "interrupted");
+    agent.signal(Signal::USR1);
+    assert_eq!(agent.line().await, "done");
+    assert_eq!(agent.ended().await.code(), Some(5));
+}
+
+#[tokio::test]
+async fn what_is_typed_at_a_terminal_reaches_the_program_once() {
+    let options = ["--source", "host", "--", "sh", "-c", TELLS_INTERRUPTS];
+    let (mut agent, mut keyboard) = Running::start_at_a_terminal(&options).await;
+    assert_eq!(agent.line().await, "ready");
+    keyboard.write_all(b"\x03").unwrap();
+    assert_eq!(agent.line().await, "interrupted");
+    agent.signal(Signal::USR1);
+    assert_eq!(agent.line().await, "done", "not interrupted again");
+    assert_eq!(agent.ended().await.code(), Some(5));
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! The agent as a child process: its address, its log, its end.
 
+use std::fs::File;
 use std::net::SocketAddr;
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
@@ -7,10 +8,13 @@ use std::time::Duration;
 
 use backend_agent::child::announced;
 use rustix::process::{Pid, Signal, kill_process};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_backend-agent");
+
+const ON_A_FREE_PORT: [&str; 2] = ["--listen", "127.0.0.1:0"];
 
 /// How long anything may take that is waited for; far more than it needs.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -32,8 +36,26 @@ impl Running {
     /// The same, without an interval of its own.
     pub(crate) async fn start_as_told(options: &[&str]) -> Self {
         let mut command = Command::new(PROGRAM);
-        command.args(["--listen", "127.0.0.1:0"]).args(options);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        command.args(ON_A_FREE_PORT).args(options).stdin(Stdio::null());
+        Self::start_by(command).await
+    }
+
+    /// Starts an agent at a terminal of its own, as the first process of its session, which is what `docker run -t` does.
+    /// Returns the other end of the terminal too.
+    pub(crate) async fn start_at_a_terminal(options: &[&str]) -> (Self, File) {
+        let keyboard = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&keyboard).unwrap();
+        unlockpt(&keyboard).unwrap();
+        let name = ptsname(&keyboard, Vec::new()).unwrap();
+        let terminal = File::options().read(true).write(true).open(name.to_str().unwrap()).unwrap();
+        // It runs the agent in its own place, and so with its process id.
+        let mut command = Command::new("setsid");
+        command.args(["--ctty", PROGRAM]).args(ON_A_FREE_PORT).args(options).stdin(terminal);
+        (Self::start_by(command).await, keyboard.into())
+    }
+
+    async fn start_by(mut command: Command) -> Self {
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().unwrap();
         let log = Arc::new(Mutex::new(String::new()));
         let mut stderr = BufReader::new(child.stderr.take().unwrap()).lines();
