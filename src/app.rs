@@ -3,10 +3,12 @@
 //! Everything that can fail at the start fails here, before the first connection is accepted: the configuration, the
 //! addresses, the log. Nothing is decided about requests.
 
+mod access_log;
 mod admin;
 mod descriptors;
 mod fleet;
 mod names;
+mod signals;
 mod sockets;
 
 use std::path::{Path, PathBuf};
@@ -17,7 +19,6 @@ use tokio::time::Instant;
 
 use crate::control_plane::compile::compile;
 use crate::control_plane::config::report::Report;
-use crate::control_plane::config::telemetry::{AccessLogConfig, AccessLogMode, LogTarget as LogTargetConfig};
 use crate::control_plane::config::{self, Config, Workers};
 use crate::control_plane::discovery::{Discovery, forget_others};
 use crate::control_plane::health::{AgentSettings, Board, CheckSettings, Checks, Watched};
@@ -25,9 +26,10 @@ use crate::control_plane::push::Pushes;
 use crate::control_plane::watch::Watch;
 use crate::data_plane::snapshot::Snapshot;
 use crate::data_plane::worker::Shared;
-use crate::telemetry::{AccessLog, AccessLogError, LogTarget, ReloadResult, Telemetry};
+use crate::telemetry::{AccessLog, AccessLogError, ReloadResult, Telemetry};
 use admin::Admin;
 use fleet::WorkerFleet;
+use signals::{Signal, Signals};
 use sockets::{BindError, Change, Sockets, Wanted};
 
 /// Why the process cannot serve, or cannot take up a new configuration.
@@ -120,10 +122,15 @@ pub async fn run(path: &Path, config: Config) -> Result<(), AppError> {
                 continue;
             }
         };
-        if let Signal::End = signal {
-            break;
+        match signal {
+            Signal::End => break,
+            Signal::Reopen => {
+                app.shared.access_log.load().reopen();
+                continue;
+            }
+            // What is read anew may be elsewhere, and whoever sends this has mostly moved the log away as well.
+            Signal::Reload => app.shared.access_log.load().reopen(),
         }
-        app.shared.access_log.load().reopen();
         // Names may take seconds to look up, in which the process can still be told to end.
         let prepared = tokio::select! {
             prepared = app.prepare() => prepared,
@@ -142,7 +149,7 @@ impl App {
             Workers::Count(count) => count.get(),
         };
         let telemetry = Telemetry::new(workers);
-        let access_log = access_log(&config.telemetry.access_log, &telemetry)?;
+        let access_log = access_log::start(&config.telemetry.access_log, &telemetry)?;
         let mut discovery = Discovery::new();
         discovery.look_up_all(&config).await;
         let mut sockets = Sockets::default();
@@ -198,7 +205,7 @@ impl App {
         self.discovery.look_up_all(&config).await;
         let log_changed = config.telemetry.access_log != self.config.telemetry.access_log;
         let access_log = log_changed
-            .then(|| access_log(&config.telemetry.access_log, &self.shared.telemetry))
+            .then(|| access_log::start(&config.telemetry.access_log, &self.shared.telemetry))
             .transpose()?;
         // Last: clients that connect to a new socket wait from now on.
         let change = self.sockets.prepare(&wanted(&config), self.fleet.len())?;
@@ -323,62 +330,4 @@ fn still_watched(config: &Config, current: &Snapshot, next: &Config) -> Vec<Watc
 /// Returns where the configuration wants to listen.
 fn wanted(config: &Config) -> Vec<Wanted> {
     config.listeners.iter().map(|listener| (listener.name.to_string().into(), listener.address)).collect()
-}
-
-fn access_log(config: &AccessLogConfig, telemetry: &Arc<Telemetry>) -> Result<AccessLog, AccessLogError> {
-    let share = match config.mode {
-        AccessLogMode::Off => return Ok(AccessLog::off()),
-        AccessLogMode::Sampled => config.sample.get(),
-        AccessLogMode::On => 1.0,
-    };
-    let target = match &config.path {
-        LogTargetConfig::Stdout => LogTarget::Stdout,
-        LogTargetConfig::Stderr => LogTarget::Stderr,
-        LogTargetConfig::File(path) => LogTarget::File(path.clone()),
-    };
-    AccessLog::to(target, share, telemetry)
-}
-
-/// What a signal asks for.
-enum Signal {
-    /// SIGHUP.
-    Reload,
-    /// SIGTERM or SIGINT.
-    End,
-}
-
-/// The signals that the process listens to.
-struct Signals {
-    hangup: tokio::signal::unix::Signal,
-    terminate: tokio::signal::unix::Signal,
-    interrupt: tokio::signal::unix::Signal,
-}
-
-impl Signals {
-    fn new() -> Result<Self, AppError> {
-        use tokio::signal::unix::{SignalKind, signal};
-        let listen =
-            |kind| signal(kind).map_err(|source| AppError::System { doing: "listen for signals", source });
-        Ok(Self {
-            hangup: listen(SignalKind::hangup())?,
-            terminate: listen(SignalKind::terminate())?,
-            interrupt: listen(SignalKind::interrupt())?,
-        })
-    }
-
-    async fn next(&mut self) -> Signal {
-        tokio::select! {
-            _ = self.hangup.recv() => Signal::Reload,
-            _ = self.terminate.recv() => Signal::End,
-            _ = self.interrupt.recv() => Signal::End,
-        }
-    }
-
-    async fn end(&mut self) {
-        // Another SIGHUP is left for `next`.
-        tokio::select! {
-            _ = self.terminate.recv() => (),
-            _ = self.interrupt.recv() => (),
-        }
-    }
 }

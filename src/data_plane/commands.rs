@@ -113,6 +113,7 @@ async fn sweep(worker: Rc<Worker>) {
     loop {
         ticks.tick().await;
         worker.deadlines.tick();
+        worker.log_batch.borrow_mut().hand_over();
         count = count.wrapping_add(1);
         if count.is_multiple_of(POOL_SWEEP_TICKS) {
             worker.pool.sweep(Instant::now());

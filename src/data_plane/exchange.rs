@@ -28,7 +28,7 @@ use super::deadline::Deadline;
 use super::forward::write_within;
 use super::http1::answer::{self, Answer};
 use super::http1::rewrite::ClientLines;
-use super::record::{CLIENT_GONE, Record};
+use super::record::{CLIENT_GONE, Record, log_null};
 use super::snapshot::{Held, Listener};
 use super::worker::{Hold, Worker};
 use crate::telemetry::RefusalReason;
@@ -64,11 +64,16 @@ pub struct Arrival {
 
 /// Serves one client connection until it ends.
 pub async fn serve(worker: Rc<Worker>, arrival: Arrival) {
+    let began = Instant::now();
     let Some(mut connection) = Connection::new(worker, arrival) else { return };
     while let Some(inbound) = connection.first_bytes().await {
         if !connection.exchange(inbound).await {
             break;
         }
+    }
+    if connection.exchanges == 0 {
+        let listener = &connection.snapshot.listeners[connection.listener];
+        log_null(&connection.worker, listener, connection.client, began);
     }
 }
 

@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 
 use tokio::time::Instant;
 
+pub(super) use self::entry::log_null;
 use self::times::Times;
 use super::balance::Words;
 use super::route::Route;
@@ -38,6 +39,8 @@ pub struct Record<'s> {
     /// Attempts so far, those on stale connections not counted.
     pub attempts: u32,
     tries: Tries,
+    /// The place in the queue, from 1; 0 for none.
+    queue_place: u32,
     reason: Option<&'static str>,
     /// Bytes received from the client.
     pub received_bytes: u64,
@@ -64,6 +67,7 @@ impl<'s> Record<'s> {
             words: Words::default(),
             attempts: 0,
             tries: Tries::default(),
+            queue_place: 0,
             reason: None,
             received_bytes: 0,
             sent_bytes: 0,
@@ -140,8 +144,9 @@ impl<'s> Record<'s> {
         self.backend = Some(backend);
     }
 
-    /// Notes that the request waited for a backend to have room, and from when to when.
-    pub fn queued(&mut self, begun: Instant, at: Instant) {
+    /// Notes that the request waited for a backend to have room: as which in the queue, and from when to when.
+    pub fn queued(&mut self, place: u32, begun: Instant, at: Instant) {
+        self.queue_place = place;
         self.times.queued = Some((begun, at));
     }
 
@@ -186,7 +191,8 @@ impl<'s> Record<'s> {
         let log = self.worker.access_log();
         let failed = status >= 500 || self.reason.is_some();
         if log.wants(failed) {
-            log.write(&self.entry(status, head, now));
+            let entry = self.entry(status, head, now, log.tells_load());
+            self.worker.log_batch.borrow_mut().write(&log, &entry);
         }
         self.worker.decisions.borrow_mut().push(self.past(status, head, now));
     }

@@ -13,7 +13,7 @@ use super::buffer::Buffers;
 use super::deadline::Deadlines;
 use super::pool::Pool;
 use super::snapshot::{Snapshot, SnapshotReader};
-use crate::telemetry::{AccessLog, Decisions, Telemetry, WorkerId};
+use crate::telemetry::{AccessLog, Decisions, LogBatch, Telemetry, WorkerId};
 
 /// What a worker shares with the rest of the process.
 #[derive(Debug, Clone)]
@@ -43,6 +43,8 @@ pub struct Worker {
     pub snapshot: SnapshotReader,
     /// What it remembers of its latest exchanges.
     pub decisions: RefCell<Decisions>,
+    /// Its lines for the access log that were not handed over yet.
+    pub log_batch: RefCell<LogBatch>,
     /// Randomness for balancing and request ids.
     pub rng: RefCell<fastrand::Rng>,
     /// What it shares with the rest of the process.
@@ -63,6 +65,7 @@ impl Worker {
             pool: Pool::new(id),
             snapshot: SnapshotReader::new(Arc::clone(&shared.snapshot)),
             decisions: RefCell::default(),
+            log_batch: RefCell::default(),
             rng: RefCell::new(fastrand::Rng::new()),
             shared,
             draining: Cell::new(false),

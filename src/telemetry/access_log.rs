@@ -1,26 +1,43 @@
-//! The access log: one JSON line for each exchange, or for a sample of them, with the time of every stage.
+//! The access log: one line for each exchange, or for a sample of them, with the time of every stage.
 //!
-//! It **never blocks a worker**: lines go through a bounded queue to a thread of their own. When the target (a full
-//! disk, a stopped terminal) cannot keep up, lines are dropped and counted in `plimsoll_access_log_dropped_total`;
-//! traffic goes on.
+//! It **never blocks a worker**. A worker writes its lines into a [`LogBatch`] of its own and hands it over when it is
+//! full, or after a quarter of a second; batches go through a bounded queue to a thread of the log. When the target (a
+//! full disk, a stopped terminal, a syslog daemon that is away) cannot keep up, lines are dropped and counted in
+//! `plimsoll_access_log_dropped_total`; traffic goes on.
+//!
+//! Bytes from the network are escaped in every format, so that whatever a client sends, one exchange is one line, and
+//! each field ends where it seems to.
 
+mod batch;
 mod entry;
+mod fields;
+mod httplog;
+mod json;
+mod logfmt;
+mod stamp;
+mod syslog;
+mod termination;
 mod text;
 mod writer;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, SyncSender, TrySendError};
+use std::thread::Thread;
 use std::time::Duration;
 
-pub use entry::{Entry, LoggedTry, Timings};
+pub use batch::LogBatch;
+pub use entry::{Entry, Load, LoggedTry, Timings};
+pub use syslog::{Syslog, SyslogAddress};
 
+use self::batch::Batch;
+use self::stamp::Stamp;
+use self::writer::{Message, Opened, Wishes};
 use super::Telemetry;
-use writer::{Message, Opened};
 
-/// Lines that may wait for the writer: enough for a disk that stops for a moment at full load.
-const QUEUE: usize = 4096;
+/// Batches that may wait for the writer, each of at most [`batch::FULL`] bytes and a line: 8 MiB, enough for a disk that
+/// stops for a moment at full load.
+const QUEUE: usize = 128;
 
 /// Where lines go.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +48,44 @@ pub enum LogTarget {
     Stderr,
     /// A file; lines are appended, and it is made if it does not exist.
     File(PathBuf),
+    /// A syslog daemon, one message for each line.
+    Syslog(Syslog),
+}
+
+/// How a line looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LineFormat {
+    /// One JSON object, always with the same fields.
+    Json,
+    /// `key=value` pairs, without those that are absent.
+    Logfmt,
+    /// The line of HAProxy's `option httplog`.
+    Httplog,
+}
+
+impl LineFormat {
+    /// Appends an entry as one line, newline included.
+    fn write(self, entry: &Entry<'_>, stamp: &mut Stamp, out: &mut Vec<u8>) {
+        match self {
+            Self::Json => json::line(entry, stamp, out),
+            Self::Logfmt => logfmt::line(entry, stamp, out),
+            Self::Httplog => httplog::line(entry, stamp, out),
+        }
+        out.push(b'\n');
+    }
+}
+
+/// What is written, how and where to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AccessLogSettings {
+    /// Where lines go.
+    pub target: LogTarget,
+    /// How a line looks.
+    pub format: LineFormat,
+    /// The share of the exchanges that is written, 1 for all; every failed one is.
+    pub share: f64,
+    /// Whether connections on which nothing came have a line as well.
+    pub nulls: bool,
 }
 
 /// Why an access log could not be started.
@@ -56,8 +111,13 @@ pub struct AccessLog(Option<Running>);
 #[derive(Debug)]
 struct Running {
     share: f64,
+    format: LineFormat,
+    nulls: bool,
     queue: SyncSender<Message>,
-    reopen: Arc<AtomicBool>,
+    wishes: Arc<Wishes>,
+    /// To be woken after something was put into the queue. Not by the queue itself, whose receiver looks for a while
+    /// before it sleeps: time that a worker on the same core wants.
+    writer: Thread,
     telemetry: Arc<Telemetry>,
 }
 
@@ -67,28 +127,30 @@ impl AccessLog {
         Self(None)
     }
 
-    /// Starts an access log that takes this share of the exchanges (1 for all), and every failed one.
+    /// Starts an access log. A syslog daemon need not be there: its lines are lost and counted until it is.
     ///
     /// # Errors
-    /// When the target cannot be opened, or the thread cannot be started.
-    pub fn to(target: LogTarget, share: f64, telemetry: &Arc<Telemetry>) -> Result<Self, AccessLogError> {
-        Self::start(Opened::open(target)?, share, QUEUE, telemetry)
+    /// When the file cannot be opened, or the thread cannot be started.
+    pub fn start(settings: AccessLogSettings, telemetry: &Arc<Telemetry>) -> Result<Self, AccessLogError> {
+        let AccessLogSettings { target, format, share, nulls } = settings;
+        Self::begin(Opened::open(target)?, (share, format, nulls), QUEUE, telemetry)
     }
 
-    fn start(
+    fn begin(
         target: Opened,
-        share: f64,
+        (share, format, nulls): (f64, LineFormat, bool),
         capacity: usize,
         telemetry: &Arc<Telemetry>,
     ) -> Result<Self, AccessLogError> {
-        let (queue, lines) = mpsc::sync_channel(capacity);
-        let reopen = Arc::new(AtomicBool::new(false));
-        let writer = writer::Writer::new(target, Arc::clone(&reopen), Arc::clone(telemetry));
-        std::thread::Builder::new()
+        let (queue, messages) = mpsc::sync_channel(capacity);
+        let wishes = Arc::<Wishes>::default();
+        let writer = writer::Writer::new(target, Arc::clone(&wishes), Arc::clone(telemetry));
+        let thread = std::thread::Builder::new()
             .name("access-log".into())
-            .spawn(move || writer.run(&lines))
+            .spawn(move || writer.run(&messages))
             .map_err(AccessLogError::Thread)?;
-        Ok(Self(Some(Running { share, queue, reopen, telemetry: Arc::clone(telemetry) })))
+        let (writer, telemetry) = (thread.thread().clone(), Arc::clone(telemetry));
+        Ok(Self(Some(Running { share, format, nulls, queue, wishes, writer, telemetry })))
     }
 
     /// Says whether the exchange that has just ended is to be written; cheap. Asked once per exchange: of those that
@@ -102,24 +164,35 @@ impl AccessLog {
         failed || running.share >= 1.0 || fastrand::f64() < running.share
     }
 
-    /// Writes one line, or drops and counts it when the queue is full. Never blocks.
-    pub fn write(&self, entry: &Entry<'_>) {
-        let Some(running) = &self.0 else { return };
-        if running.queue.try_send(Message::Line(entry.to_line())).is_err() {
-            running.telemetry.process().access_log_dropped.inc();
-        }
+    /// Says whether connections on which nothing came are to be written.
+    pub fn wants_nulls(&self) -> bool {
+        self.0.as_ref().is_some_and(|running| running.nulls)
     }
 
-    /// Opens the file anew before the next line, for a log that was moved away by rotation; without effect on other
-    /// targets. When it cannot be opened, the old one stays in use.
+    /// Says whether its lines tell the load of the moment: [`Entry::load`], which is not for nothing.
+    pub fn tells_load(&self) -> bool {
+        self.0.as_ref().is_some_and(|running| running.format == LineFormat::Httplog)
+    }
+
+    /// Takes a batch, or drops it and counts its lines when the queue is full. Never blocks.
+    fn take(&self, batch: Batch) {
+        let Some(running) = &self.0 else { return };
+        let lines = batch.lines;
+        if running.queue.try_send(Message::Batch(batch)).is_err() {
+            running.telemetry.process().access_log_dropped.add(lines);
+        }
+        running.writer.unpark();
+    }
+
+    /// Opens the file anew before the next line, for a log that was moved away by rotation; with syslog, looks the host up
+    /// and connects anew; without effect on other targets. When the file cannot be opened, the old one stays in use.
     pub fn reopen(&self) {
         let Some(running) = &self.0 else { return };
-        running.reopen.store(true, Ordering::Release);
-        // Wakes an idle writer; a busy one, whose queue is full, looks at the flag by itself.
-        let _ = running.queue.try_send(Message::Wake);
+        running.wishes.reopen();
+        running.writer.unpark();
     }
 
-    /// Waits until everything written so far has reached the target, at most `patience`; returns whether it has.
+    /// Waits until everything handed over so far has reached the target, at most `patience`; returns whether it has.
     ///
     /// Blocks the calling thread: for the end of the process, after the workers have ended.
     pub fn flush(&self, patience: Duration) -> bool {
@@ -135,7 +208,15 @@ impl AccessLog {
             std::thread::park_timeout(PAUSE);
             left = left.saturating_sub(PAUSE);
         }
+        running.writer.unpark();
         is_done.recv_timeout(left).is_ok()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.wishes.end();
+        self.writer.unpark();
     }
 }
 

@@ -281,7 +281,7 @@ catalogue! {
             "Lines written to the access log.",
             when "you compare the access log with the requests";
         ACCESS_LOG_DROPPED = Counter "plimsoll_access_log_dropped_total" [] "lines",
-            "Lines of the access log that were dropped because its target could not keep up.",
+            "Lines of the access log that were lost because its target could not keep up, refused them or was away.",
             when "lines are missing in the access log";
         PROCESS_CPU = Counter "process_cpu_seconds_total" [] "seconds",
             "User and system CPU time of the process.",

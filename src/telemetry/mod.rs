@@ -31,7 +31,10 @@ mod status;
 mod timestamp;
 mod worker_threads;
 
-pub use access_log::{AccessLog, AccessLogError, Entry, LogTarget, LoggedTry, Timings};
+pub use access_log::{
+    AccessLog, AccessLogError, AccessLogSettings, Entry, LineFormat, Load, LogBatch, LogTarget, LoggedTry,
+    Syslog, SyslogAddress, Timings,
+};
 pub use by_label::ByLabel;
 pub use cells::{Cell, Counter, FloatGauge, Gauge, LocalGauge, SharedCounter};
 pub use decisions::{Decisions, Ending, Offset, PastExchange, RequestLine, Stages, TRIES_KEPT, Tries, Try};

@@ -6,13 +6,31 @@ use std::time::SystemTime;
 /// A point in time that displays as `2026-11-21T09:51:00.250Z`; points before 1970 display as 1970.
 pub(crate) fn rfc3339(at: SystemTime) -> impl fmt::Display {
     let since = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let (days, second) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
-    let (year, month, day) = date(days);
-    let (hour, minute, second, millis) =
-        (second / 3600, second / 60 % 60, second % 60, since.subsec_millis());
+    let Civil { year, month, day, hour, minute, second } = Civil::of(since.as_secs());
+    let millis = since.subsec_millis();
     fmt::from_fn(move |f| {
         write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z")
     })
+}
+
+/// A second as calendars and clocks show it, in UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Civil {
+    pub(crate) year: u64,
+    pub(crate) month: u64,
+    pub(crate) day: u64,
+    pub(crate) hour: u64,
+    pub(crate) minute: u64,
+    pub(crate) second: u64,
+}
+
+impl Civil {
+    /// Converts seconds since 1970.
+    pub(crate) fn of(seconds: u64) -> Self {
+        let (year, month, day) = date(seconds / 86_400);
+        let second = seconds % 86_400;
+        Self { year, month, day, hour: second / 3600, minute: second / 60 % 60, second: second % 60 }
+    }
 }
 
 /// Converts days since 1970-01-01 to year, month and day.

@@ -19,7 +19,10 @@ pub struct Queue {
 
 /// A place in the queue, until it is dropped.
 #[derive(Debug)]
-pub struct Place<'a>(&'a Queue);
+pub struct Place<'a> {
+    queue: &'a Queue,
+    number: u32,
+}
 
 impl Queue {
     /// Takes a place; None when `most` are taken.
@@ -27,7 +30,8 @@ impl Queue {
     pub fn enter(&self, most: usize) -> Option<Place<'_>> {
         let entered =
             self.waiting.fetch_update(Relaxed, Relaxed, |waiting| (waiting < most).then_some(waiting + 1));
-        entered.is_ok().then(|| Place(self))
+        let number = |before: usize| u32::try_from(before + 1).unwrap_or(u32::MAX);
+        entered.ok().map(|before| Place { queue: self, number: number(before) })
     }
 
     /// Tells whether nobody waits, so that nobody is passed over by whom does not.
@@ -50,10 +54,16 @@ impl Queue {
 }
 
 impl Place<'_> {
+    /// Returns which in the queue it was when it was taken, from 1.
+    #[must_use]
+    pub fn number(&self) -> u32 {
+        self.number
+    }
+
     /// Tells whether nobody else waits.
     #[must_use]
     pub fn is_alone(&self) -> bool {
-        self.0.waiting.load(Relaxed) == 1
+        self.queue.waiting.load(Relaxed) == 1
     }
 
     /// Is ready once there may be room, in the order of the calls. A call that comes after this one's return, and before
@@ -61,13 +71,13 @@ impl Place<'_> {
     ///
     /// Cancel safe: a call that is not taken is passed on.
     pub fn room(&self) -> Notified<'_> {
-        self.0.room.notified()
+        self.queue.room.notified()
     }
 }
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        self.0.waiting.fetch_sub(1, Relaxed);
+        self.queue.waiting.fetch_sub(1, Relaxed);
     }
 }
 
@@ -106,7 +116,7 @@ mod tests {
     fn the_queue_takes_no_more_than_it_may() {
         let queue = Queue::default();
         let places: Vec<_> = (0..3).map_while(|_| queue.enter(2)).collect();
-        assert_eq!(places.len(), 2);
+        assert_eq!(places.iter().map(Place::number).collect::<Vec<_>>(), [1, 2]);
         assert!(!queue.is_empty());
         drop(places);
         assert!(queue.is_empty() && queue.enter(2).is_some());

@@ -45,6 +45,7 @@ mod dashboards;
 mod drain;
 mod drain_backend;
 mod host_names;
+mod httplog;
 mod live_page;
 mod monitoring_stack;
 mod pushes;

@@ -1,52 +1,19 @@
 //! What the process writes about itself. Metrics have no keys: they are always on.
 
-use std::path::PathBuf;
-
-use super::read::{one_of, text};
+use super::read::one_of;
 use super::section::Section;
-use super::value::Invalid;
-use super::value::quantity::Ratio;
+
+pub mod access_log;
+
+pub use access_log::{AccessLogConfig, AccessLogFormat, AccessLogMode, LogTarget, SyslogAddress};
 
 /// What the process writes about itself.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TelemetryConfig {
-    /// One JSON line per exchange.
+    /// One line per exchange.
     pub access_log: AccessLogConfig,
     /// The program's own log.
     pub log: LogConfig,
-}
-
-/// The access log.
-#[derive(Debug, Clone, PartialEq)]
-pub struct AccessLogConfig {
-    /// Which exchanges are written.
-    pub mode: AccessLogMode,
-    /// The share of exchanges that is written in the mode `sampled`.
-    pub sample: Ratio,
-    /// Where lines go.
-    pub path: LogTarget,
-}
-
-/// Which exchanges the access log holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AccessLogMode {
-    /// None.
-    Off,
-    /// A random share.
-    Sampled,
-    /// All.
-    On,
-}
-
-/// Where log lines go.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum LogTarget {
-    /// Standard output.
-    Stdout,
-    /// Standard error.
-    Stderr,
-    /// A file, appended to.
-    File(PathBuf),
 }
 
 /// The program's own log, on standard error.
@@ -84,14 +51,9 @@ pub enum LogFormat {
 
 impl TelemetryConfig {
     pub(super) fn decode(section: &Section<'_>) -> Self {
-        let access_log = section.section("access_log");
         let log = section.section("log");
         Self {
-            access_log: AccessLogConfig {
-                mode: access_log.value("mode", one_of(&ACCESS_LOG_MODES)),
-                sample: access_log.value("sample", text(Ratio::parse)),
-                path: access_log.value("path", text(LogTarget::parse)),
-            },
+            access_log: AccessLogConfig::decode(&section.section("access_log")),
             log: LogConfig {
                 level: log.value("level", one_of(&LOG_LEVELS)),
                 format: log.value("format", one_of(&LOG_FORMATS)),
@@ -99,9 +61,6 @@ impl TelemetryConfig {
         }
     }
 }
-
-const ACCESS_LOG_MODES: [(&str, AccessLogMode); 3] =
-    [("off", AccessLogMode::Off), ("sampled", AccessLogMode::Sampled), ("on", AccessLogMode::On)];
 
 const LOG_LEVELS: [(&str, LogLevel); 5] = [
     ("error", LogLevel::Error),
@@ -112,18 +71,3 @@ const LOG_LEVELS: [(&str, LogLevel); 5] = [
 ];
 
 const LOG_FORMATS: [(&str, LogFormat); 2] = [("human", LogFormat::Human), ("json", LogFormat::Json)];
-
-impl LogTarget {
-    fn parse(text: &str) -> Result<Self, Invalid> {
-        match text {
-            "stdout" => Ok(Self::Stdout),
-            "stderr" => Ok(Self::Stderr),
-            path if path.contains('/') => Ok(Self::File(path.into())),
-            _ => Err(Invalid::new(format!(
-                "`{}` is neither `stdout`, `stderr` nor a path",
-                text.escape_debug()
-            ))
-            .hint(format!("for a file in the working directory write `./{}`", text.escape_debug()))),
-        }
-    }
-}

@@ -37,12 +37,13 @@ impl<'s> Forwarding<'_, 's> {
         series.queued.inc();
         let begun = Instant::now();
         let result = self.wait_for_room(&place, begun + upstream.load_line.queue_timeout).await;
+        let number = place.number();
         drop(place);
         upstream.call_next_if_room();
         let now = Instant::now();
         series.queued.dec();
         series.shard(self.connection.worker.id).queue_wait.record(now.duration_since(begun));
-        self.record.queued(begun, now);
+        self.record.queued(number, begun, now);
         series.queue_ended.inc(match &result {
             Ok(_) => QueueEnd::Admitted,
             Err(refusal) if refusal.status == 0 => QueueEnd::Abandoned,

@@ -1,31 +1,46 @@
-//! The exchange as a line of the access log.
+//! The exchange as a line of the access log; and the connection on which none came.
 
+use std::net::SocketAddr;
 use std::time::SystemTime;
 
 use tokio::time::Instant;
 
-use super::Record;
-use crate::data_plane::balance::{Words, header};
-use crate::telemetry::{AttemptOutcome, Entry, Label as _, LoggedTry, TRIES_KEPT, Timings};
+use super::{CLIENT_GONE, CUT, Record};
+use crate::data_plane::balance::Words;
+use crate::data_plane::snapshot::Listener;
+use crate::data_plane::worker::Worker;
+use crate::telemetry::{
+    AttemptOutcome, Entry, Label as _, Load, LoggedTry, RefusalReason, TRIES_KEPT, Timings,
+};
+
+/// The status of a head that took too long.
+const HEAD_TIMEOUT: u16 = 408;
 
 impl<'s> Record<'s> {
-    /// Returns the exchange as it ended, with `status` and the rewritten `head`.
-    pub(super) fn entry<'e>(&'e self, status: u16, head: &'e [u8], now: Instant) -> Entry<'e> {
+    /// Returns the exchange as it ended, with `status` and the rewritten `head`; with the load of the moment, if wanted.
+    pub(super) fn entry<'e>(
+        &'e self,
+        status: u16,
+        head: &'e [u8],
+        now: Instant,
+        with_load: bool,
+    ) -> Entry<'e> {
         let times = &self.times;
         let since =
             |end: Option<Instant>, start: Instant| end.map(|end| end.saturating_duration_since(start));
         let acquired = times.connected.or(times.queued).map_or(times.planned, |(_, at)| at);
+        let headers = Headers::of(head);
         Entry {
             time: SystemTime::now() - now.duration_since(times.started),
-            request_id: header(head, "x-request-id").unwrap_or_default(),
-            trace_id: header(head, "traceparent").and_then(trace_id),
+            request_id: headers.request_id.unwrap_or_default(),
+            trace_id: headers.traceparent.and_then(trace_id),
             client: self.client,
             listener: &self.listener.name,
             route: self.route.map(|route| &*route.name),
             upstream: self.upstream.map(|upstream| &*upstream.name),
             backend: self.backend.map(|backend| &*backend.name),
             method: self.words.method_in(head),
-            host: header(head, "host").unwrap_or_default(),
+            host: headers.host.unwrap_or_default(),
             path: self.words.path_in(head),
             version: match self.words {
                 // Refused before anything could be read out of it.
@@ -50,8 +65,10 @@ impl<'s> Record<'s> {
                 total: Some(now.duration_since(times.started)),
                 ..Timings::default()
             },
+            answer_started: times.head_sent.is_some(),
             added: times.added(self.attempts, self.body_came_later),
-            user_agent: header(head, "user-agent"),
+            user_agent: headers.user_agent,
+            load: with_load.then(|| self.load()),
         }
     }
 
@@ -71,9 +88,139 @@ impl<'s> Record<'s> {
             })
         })
     }
+
+    fn load(&self) -> Load {
+        let backends = self.upstream.map(|upstream| &*upstream.backends).unwrap_or_default();
+        Load {
+            upstream: backends.iter().map(|backend| backend.in_flight()).sum(),
+            backend: self.backend.map_or(0, |backend| backend.in_flight()),
+            queue: u64::from(self.queue_place),
+            ..connections(self.worker, self.listener)
+        }
+    }
+}
+
+/// Writes the line of a connection that ended before a byte came, if the access log wants such lines. It was no exchange:
+/// nothing else counts it.
+pub(crate) fn log_null(worker: &Worker, listener: &Listener, client: SocketAddr, began: Instant) {
+    let log = worker.access_log();
+    if !log.wants_nulls() {
+        return;
+    }
+    let lasted = began.elapsed();
+    let (status, reason) = if lasted >= listener.timeouts.head {
+        (HEAD_TIMEOUT, RefusalReason::HeadTimeout)
+    } else if worker.is_draining() {
+        (CUT, RefusalReason::ShuttingDown)
+    } else {
+        (CLIENT_GONE, RefusalReason::Incomplete)
+    };
+    let entry = Entry {
+        time: SystemTime::now() - lasted,
+        request_id: b"",
+        trace_id: None,
+        client,
+        listener: &listener.name,
+        route: None,
+        upstream: None,
+        backend: None,
+        method: b"",
+        host: b"",
+        path: b"",
+        version: "",
+        status,
+        reason: Some(reason.as_str()),
+        attempts: 0,
+        tries: [None; TRIES_KEPT],
+        request_bytes: 0,
+        response_bytes: 0,
+        timings: Timings { total: Some(lasted), ..Timings::default() },
+        answer_started: false,
+        added: std::time::Duration::ZERO,
+        user_agent: None,
+        load: log.tells_load().then(|| connections(worker, listener)),
+    };
+    worker.log_batch.borrow_mut().write(&log, &entry);
+}
+
+/// Counts the open connections of clients.
+fn connections(worker: &Worker, listener: &Listener) -> Load {
+    let open = |listener: &Listener| {
+        let sum = listener.series.shards().sum(|shard| shard.connections_active.get());
+        u64::try_from(sum).unwrap_or(0)
+    };
+    let process = worker.snapshot.load().listeners.iter().map(open).sum();
+    Load { process, listener: open(listener), ..Load::default() }
+}
+
+/// The header fields that a line tells, each the first of its name.
+#[derive(Default)]
+struct Headers<'a> {
+    host: Option<&'a [u8]>,
+    user_agent: Option<&'a [u8]>,
+    traceparent: Option<&'a [u8]>,
+    request_id: Option<&'a [u8]>,
+}
+
+impl<'a> Headers<'a> {
+    /// Finds them in a rewritten head, in one pass: most lines are dismissed by where their colon stands.
+    fn of(head: &'a [u8]) -> Self {
+        let mut found = Self::default();
+        let mut from = memchr::memchr(b'\n', head).map_or(head.len(), |end| end + 1);
+        while let Some(end) = memchr::memchr(b'\n', &head[from..]) {
+            let line = &head[from..from + end];
+            from += end + 1;
+            if line == b"\r" {
+                break;
+            }
+            let is_named =
+                |name: &[u8]| line.get(..name.len()).is_some_and(|own| own.eq_ignore_ascii_case(name));
+            let place = |length: usize| line.get(length) == Some(&b':');
+            let (field, length) = match () {
+                () if place(4) && is_named(b"host") => (&mut found.host, 4),
+                () if place(10) && is_named(b"user-agent") => (&mut found.user_agent, 10),
+                () if place(11) && is_named(b"traceparent") => (&mut found.traceparent, 11),
+                () if place(12) && is_named(b"x-request-id") => (&mut found.request_id, 12),
+                () => continue,
+            };
+            field.get_or_insert_with(|| line[length + 1..].trim_ascii());
+        }
+        found
+    }
 }
 
 /// Returns the trace id of a W3C `traceparent`.
 fn trace_id(traceparent: &[u8]) -> Option<&[u8]> {
     traceparent.split(|byte| *byte == b'-').nth(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data_plane::balance::header;
+    use proptest::prelude::*;
+
+    #[test]
+    fn fields_are_found_whatever_their_case_and_the_first_counts() {
+        let head = b"GET / HTTP/1.1\r\nHOST: a \r\nx-host: b\r\nhost: c\r\nUser-Agent:d\r\n\
+            traceparent: 00-4bf9-00f0-01\r\nX-Request-Id:\t7\r\n\r\nuser-agent: of the body\r\n";
+        let Headers { host, user_agent, traceparent, request_id } = Headers::of(head);
+        assert_eq!((host, user_agent, request_id), (Some(&b"a"[..]), Some(&b"d"[..]), Some(&b"7"[..])));
+        assert_eq!(traceparent.and_then(trace_id), Some(&b"4bf9"[..]));
+    }
+
+    proptest! {
+        #[test]
+        fn one_pass_finds_what_four_would(lines in prop::collection::vec(
+            "((?i)host|user-agent|traceparent|x-request-id|accept|x-host|)[: ]{0,2}[ -~]{0,6}", 0..8,
+        )) {
+            let head = format!("GET / HTTP/1.1\r\n{}\r\n\r\nhost: x\r\n", lines.join("\r\n"));
+            let found = Headers::of(head.as_bytes());
+            let header = |name| header(head.as_bytes(), name);
+            prop_assert_eq!(found.host, header("host"));
+            prop_assert_eq!(found.user_agent, header("user-agent"));
+            prop_assert_eq!(found.traceparent, header("traceparent"));
+            prop_assert_eq!(found.request_id, header("x-request-id"));
+        }
+    }
 }

@@ -1,43 +1,134 @@
-//! The thread behind the access log: takes lines from the queue and writes them in as few calls as it can.
+//! The thread behind the access log: takes batches of lines from the queue and brings them to their target.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, Sender};
+use std::sync::mpsc::{Receiver, Sender, TryRecvError};
 
-use super::{AccessLogError, LogTarget};
+use super::batch::Batch;
+use super::{AccessLogError, LogTarget, syslog};
 use crate::telemetry::Telemetry;
 
 /// What is asked of the writer.
 #[derive(Debug)]
 pub(super) enum Message {
-    /// Write this line, newline included.
-    Line(Vec<u8>),
+    /// Write these lines.
+    Batch(Batch),
     /// Answer when everything before has reached the target.
     Flush(Sender<()>),
-    /// Look at the flag.
-    Wake,
+}
+
+/// What is asked of the writer whether its queue is full or not. It is woken after each.
+#[derive(Debug, Default)]
+pub(super) struct Wishes {
+    reopen: AtomicBool,
+    end: AtomicBool,
+}
+
+impl Wishes {
+    /// Asks for the target to be opened anew.
+    pub(super) fn reopen(&self) {
+        self.reopen.store(true, Ordering::Release);
+    }
+
+    /// Asks it to end after what is in the queue; nothing may be put there any more.
+    pub(super) fn end(&self) {
+        self.end.store(true, Ordering::Release);
+    }
 }
 
 /// A target that is ready to be written to.
-pub(super) struct Opened {
-    pub(super) out: Box<dyn Write + Send>,
-    /// Set for a target that can be opened anew.
-    pub(super) path: Option<PathBuf>,
+pub(super) enum Opened {
+    /// A file, a terminal or a pipe.
+    Stream(Stream),
+    /// A syslog daemon.
+    Syslog(syslog::Sender),
+}
+
+/// Where lines go one after the other.
+pub(super) struct Stream {
+    out: Box<dyn Write + Send>,
+    /// Set for one that can be opened anew.
+    path: Option<PathBuf>,
+    /// Whether the last line has no end: the target took a part of it only.
+    is_torn: bool,
 }
 
 impl Opened {
     /// Opens a target.
     pub(super) fn open(target: LogTarget) -> Result<Self, AccessLogError> {
         match target {
-            LogTarget::Stdout => Ok(Self { out: Box::new(io::stdout()), path: None }),
-            LogTarget::Stderr => Ok(Self { out: Box::new(io::stderr()), path: None }),
+            LogTarget::Stdout => Ok(Self::stream(io::stdout(), None)),
+            LogTarget::Stderr => Ok(Self::stream(io::stderr(), None)),
             LogTarget::File(path) => match append_to(&path) {
-                Ok(file) => Ok(Self { out: Box::new(file), path: Some(path) }),
+                Ok(file) => Ok(Self::stream(file, Some(path))),
                 Err(source) => Err(AccessLogError::Open { path, source }),
             },
+            LogTarget::Syslog(syslog) => Ok(Self::Syslog(syslog::Sender::new(syslog))),
+        }
+    }
+
+    /// Makes a target of whatever can be written to.
+    pub(super) fn stream(out: impl Write + Send + 'static, path: Option<PathBuf>) -> Self {
+        Self::Stream(Stream { out: Box::new(out), path, is_torn: false })
+    }
+
+    /// Writes whole lines; returns how many of them are there, and why not all of them.
+    fn write(&mut self, lines: &[u8]) -> (u64, Option<io::Error>) {
+        match self {
+            Self::Stream(stream) => stream.write(lines),
+            Self::Syslog(sender) => sender.send(lines),
+        }
+    }
+
+    fn reopen(&mut self) {
+        match self {
+            Self::Stream(stream) => stream.reopen(),
+            Self::Syslog(sender) => sender.reopen(),
+        }
+    }
+}
+
+impl Stream {
+    fn write(&mut self, lines: &[u8]) -> (u64, Option<io::Error>) {
+        let mut rest = lines;
+        let result = self.end_torn_line().and_then(|()| {
+            while !rest.is_empty() {
+                match self.out.write(rest) {
+                    Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                    Ok(count) => rest = &rest[count..],
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            self.out.flush()
+        });
+        let written = &lines[..lines.len() - rest.len()];
+        self.is_torn |= !matches!(written.last(), None | Some(b'\n'));
+        (memchr::memchr_iter(b'\n', written).count() as u64, result.err())
+    }
+
+    /// Ends a line that a full disk has cut, so that it does not become a part of the next one.
+    fn end_torn_line(&mut self) -> io::Result<()> {
+        if self.is_torn {
+            self.out.write_all(b"\n")?;
+            self.is_torn = false;
+        }
+        Ok(())
+    }
+
+    fn reopen(&mut self) {
+        let Some(path) = &self.path else { return };
+        match append_to(path) {
+            Ok(file) => {
+                self.out = Box::new(file);
+                self.is_torn = false;
+            }
+            Err(error) => {
+                tracing::error!(%error, path = %path.display(), "cannot reopen the access log; keeping the old file");
+            }
         }
     }
 }
@@ -46,86 +137,56 @@ fn append_to(path: &Path) -> io::Result<File> {
     OpenOptions::new().create(true).append(true).open(path)
 }
 
-/// Writes until the last sender is gone.
+/// Writes until it is to end.
 pub(super) struct Writer {
     target: Opened,
-    reopen: Arc<AtomicBool>,
+    wishes: Arc<Wishes>,
     telemetry: Arc<Telemetry>,
-    /// Whole lines that wait to be written together.
-    buffer: Vec<u8>,
-    lines: u64,
-    failing: bool,
+    /// How many lines had been lost before the target began to fail; `None` while it takes them.
+    lost_before: Option<u64>,
 }
 
 impl Writer {
-    /// Lines are written together up to this many bytes.
-    const BUFFER: usize = 64 * 1024;
-
-    pub(super) fn new(target: Opened, reopen: Arc<AtomicBool>, telemetry: Arc<Telemetry>) -> Self {
-        Self { target, reopen, telemetry, buffer: Vec::with_capacity(Self::BUFFER), lines: 0, failing: false }
+    pub(super) fn new(target: Opened, wishes: Arc<Wishes>, telemetry: Arc<Telemetry>) -> Self {
+        Self { target, wishes, telemetry, lost_before: None }
     }
 
-    /// Takes what is there, writes it together, and waits for more.
     pub(super) fn run(mut self, queue: &Receiver<Message>) {
-        while let Ok(first) = queue.recv() {
-            self.take(first);
-            while let Ok(next) = queue.try_recv() {
-                self.take(next);
+        loop {
+            // Read before the queue is, so that what was put there before the end is written.
+            let is_last = self.wishes.end.load(Ordering::Acquire);
+            if self.wishes.reopen.swap(false, Ordering::Acquire) {
+                self.target.reopen();
             }
-            self.write_out();
-        }
-    }
-
-    fn take(&mut self, message: Message) {
-        if self.reopen.swap(false, Ordering::Acquire) {
-            self.write_out();
-            self.open_anew();
-        }
-        match message {
-            Message::Line(line) => {
-                if self.buffer.len() + line.len() > Self::BUFFER {
-                    self.write_out();
-                }
-                self.buffer.extend_from_slice(&line);
-                self.lines += 1;
-            }
-            Message::Flush(done) => {
-                self.write_out();
+            match queue.try_recv() {
+                Ok(Message::Batch(batch)) => self.write(&batch),
                 // Whoever asked may have run out of patience.
-                let _ = done.send(());
-            }
-            Message::Wake => {}
-        }
-    }
-
-    fn write_out(&mut self) {
-        let lines = std::mem::take(&mut self.lines);
-        if lines == 0 {
-            return;
-        }
-        let written = self.target.out.write_all(&self.buffer).and_then(|()| self.target.out.flush());
-        self.buffer.clear();
-        match written {
-            Ok(()) => {
-                self.telemetry.process().access_log_lines.add(lines);
-                self.failing = false;
-            }
-            Err(error) => {
-                self.telemetry.process().access_log_dropped.add(lines);
-                if !std::mem::replace(&mut self.failing, true) {
-                    tracing::warn!(%error, "cannot write the access log; dropping lines until it works again");
-                }
+                Ok(Message::Flush(done)) => drop(done.send(())),
+                Err(TryRecvError::Disconnected) => return,
+                Err(TryRecvError::Empty) if is_last => return,
+                // Returns at once when somebody has woken it since it last slept.
+                Err(TryRecvError::Empty) => std::thread::park(),
             }
         }
     }
 
-    fn open_anew(&mut self) {
-        let Some(path) = &self.target.path else { return };
-        match append_to(path) {
-            Ok(file) => self.target.out = Box::new(file),
-            Err(error) => {
-                tracing::error!(%error, path = %path.display(), "cannot reopen the access log; keeping the old file");
+    fn write(&mut self, batch: &Batch) {
+        let (written, failure) = self.target.write(&batch.text);
+        let process = self.telemetry.process();
+        let lost_before = process.access_log_dropped.get();
+        process.access_log_lines.add(written);
+        process.access_log_dropped.add(batch.lines - written);
+        match (failure, self.lost_before) {
+            (Some(error), None) => {
+                self.lost_before = Some(lost_before);
+                tracing::warn!(%error, "cannot write the access log; its lines are lost until it works again");
             }
+            (None, Some(before)) => {
+                self.lost_before = None;
+                let lost = lost_before - before;
+                tracing::info!(lost, "the access log is written again");
+            }
+            _ => {}
         }
     }
 }

@@ -30,7 +30,7 @@ pub struct ProcessSeries {
     pub push_groups_expired: SharedCounter,
     /// Lines written to the access log.
     pub access_log_lines: SharedCounter,
-    /// Lines of the access log that were dropped because its writer could not keep up.
+    /// Lines of the access log that were lost because its target could not keep up, refused them or was away.
     pub access_log_dropped: SharedCounter,
     reloads: ByLabel<ReloadResult, SharedCounter>,
     last_reload: FloatGauge,
