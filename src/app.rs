@@ -15,8 +15,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use crate::control_plane::admin::{Reloaded, Reloads};
 use crate::control_plane::compile::compile;
 use crate::control_plane::config::report::Report;
 use crate::control_plane::config::{self, Config, Workers};
@@ -97,10 +99,15 @@ struct App {
 /// A configuration of which everything that can fail has succeeded, and that is not in force yet.
 struct Prepared {
     config: Config,
+    /// What is doubtful in it, each logged already.
+    warnings: Vec<String>,
     /// None leaves it as it is.
     access_log: Option<AccessLog>,
     change: Change,
 }
+
+/// How many who ask for a reload wait for their turn; more wait to ask.
+const RELOADS_WAITING: usize = 8;
 
 /// Serves the configuration in `path` until a signal ends the process; returns when everything has drained.
 ///
@@ -113,37 +120,45 @@ pub async fn run(path: &Path, config: Config) -> Result<(), AppError> {
     // Not inside the log line, whose fields are evaluated only where it is written.
     let open_files = descriptors::raise_limit();
     tracing::debug!(?open_files, "limit of open files");
-    let mut app = App::start(path, config).await?;
+    let (reloads, mut requests) = mpsc::channel(RELOADS_WAITING);
+    let mut app = App::start(path, config, reloads).await?;
     loop {
-        let signal = tokio::select! {
-            signal = signals.next() => signal,
+        let request = tokio::select! {
+            signal = signals.next() => match signal {
+                Signal::Reload => None,
+                Signal::Reopen => {
+                    app.shared.access_log.load().reopen();
+                    continue;
+                }
+                Signal::End => break,
+            },
+            Some(request) = requests.recv() => Some(request),
             () = app.discovery.news() => {
                 app.follow_names();
                 continue;
             }
         };
-        match signal {
-            Signal::End => break,
-            Signal::Reopen => {
-                app.shared.access_log.load().reopen();
-                continue;
-            }
-            // What is read anew may be elsewhere, and whoever sends this has mostly moved the log away as well.
-            Signal::Reload => app.shared.access_log.load().reopen(),
-        }
+        // What is read anew may be elsewhere, and whoever asks for this has mostly moved the log away as well.
+        app.shared.access_log.load().reopen();
         // Names may take seconds to look up, in which the process can still be told to end.
         let prepared = tokio::select! {
             prepared = app.prepare() => prepared,
             () = signals.end() => break,
         };
-        app.reload(prepared).await;
+        let reloaded = app.reload(prepared).await;
+        if let Some(request) = request {
+            // Whoever asked may have left.
+            let _ = request.send(reloaded);
+        }
     }
+    // Nobody waits for a reload that will not be.
+    drop(requests);
     app.drain(&mut signals).await;
     Ok(())
 }
 
 impl App {
-    async fn start(path: &Path, config: Config) -> Result<Self, AppError> {
+    async fn start(path: &Path, config: Config, reloads: Reloads) -> Result<Self, AppError> {
         let workers = match config.workers {
             Workers::Auto => std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get),
             Workers::Count(count) => count.get(),
@@ -168,7 +183,8 @@ impl App {
         let past_exchanges = fleet.past_exchanges();
         let pushes = admin::pushes(&config.admin, &telemetry);
         let admin =
-            Admin::start(&config.admin, pushes.clone(), &shared, Arc::clone(&board), past_exchanges).await?;
+            Admin::start(&config.admin, pushes.clone(), &shared, Arc::clone(&board), past_exchanges, reloads)
+                .await?;
         let mut checks = Checks::new(Arc::clone(&board));
         checks.apply(&watched(&config, &shared.snapshot.load()));
         let watch = Watch::start(Arc::clone(&board), Arc::clone(&shared.alarms), Pushes::loads(pushes));
@@ -197,11 +213,13 @@ impl App {
 
     /// Reads the file as it is now and does everything that can fail. Touches nothing that is in force; cancel safe.
     async fn prepare(&mut self) -> Result<Prepared, AppError> {
-        let (config, warnings) = config::load(&self.path).map_err(Box::new)?;
-        if !warnings.is_empty() {
-            tracing::warn!("{}", warnings.to_string().trim_end());
-        }
-        self.warn_of_fixed_keys(&config);
+        let (config, doubtful) = config::load(&self.path).map_err(Box::new)?;
+        let doubtful = (!doubtful.is_empty()).then(|| doubtful.to_string().trim_end().to_owned());
+        let fixed = self
+            .changed_fixed_keys(&config)
+            .map(|key| format!("`{key}` changed; it takes effect when the process is started again"));
+        let warnings: Vec<_> = doubtful.into_iter().chain(fixed).collect();
+        warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         self.discovery.look_up_all(&config).await;
         let log_changed = config.telemetry.access_log != self.config.telemetry.access_log;
         let access_log = log_changed
@@ -209,30 +227,35 @@ impl App {
             .transpose()?;
         // Last: clients that connect to a new socket wait from now on.
         let change = self.sockets.prepare(&wanted(&config), self.fleet.len())?;
-        Ok(Prepared { config, access_log, change })
+        Ok(Prepared { config, warnings, access_log, change })
     }
 
     /// Takes up what was prepared; whatever was wrong with it is logged and changes nothing.
-    async fn reload(&mut self, prepared: Result<Prepared, AppError>) {
-        let result = match prepared {
+    async fn reload(&mut self, prepared: Result<Prepared, AppError>) -> Result<Reloaded, String> {
+        let warnings = match prepared {
             Ok(prepared) => {
-                self.put_into_force(prepared).await;
+                let warnings = self.put_into_force(prepared).await;
                 tracing::info!(config = %self.path.display(), "configuration reloaded");
-                ReloadResult::Ok
+                Ok(warnings)
             }
             Err(error) => {
                 let (path, error) = (self.path.display(), error.to_string());
-                tracing::error!("reload of {path} failed, nothing changed: {}", error.trim_end());
+                let error = format!("reload of {path} failed, nothing changed: {}", error.trim_end());
+                tracing::error!("{error}");
                 self.discovery.follow(&self.config);
                 self.follow_names();
-                ReloadResult::Failed
+                Err(error)
             }
         };
-        self.shared.telemetry.process().record_reload(result, std::time::SystemTime::now());
+        let result = if warnings.is_ok() { ReloadResult::Ok } else { ReloadResult::Failed };
+        let process = self.shared.telemetry.process();
+        process.record_reload(result, std::time::SystemTime::now());
+        warnings.map(|warnings| Reloaded { generation: process.config_generation.get(), warnings })
     }
 
-    async fn put_into_force(&mut self, prepared: Prepared) {
-        let Prepared { config, access_log, change } = prepared;
+    /// Returns what there is to say about it.
+    async fn put_into_force(&mut self, prepared: Prepared) -> Vec<String> {
+        let Prepared { config, mut warnings, access_log, change } = prepared;
         if let Some(access_log) = access_log {
             self.shared.access_log.store(Arc::new(access_log));
         }
@@ -252,22 +275,22 @@ impl App {
         let (gone, openings) = self.sockets.apply(change);
         self.fleet.close(&gone);
         for failure in self.fleet.open(openings).await {
-            tracing::error!("in force, but not on every worker: {failure}");
+            let failure = format!("in force, but not on every worker: {failure}");
+            tracing::error!("{failure}");
+            warnings.push(failure);
         }
         self.config = config;
+        warnings
     }
 
-    /// Says which changed keys only a new process takes up.
-    fn warn_of_fixed_keys(&self, config: &Config) {
-        if config.workers != self.config.workers {
-            tracing::warn!("`workers` changed; it takes effect when the process is started again");
-        }
-        if config.admin != self.config.admin {
-            tracing::warn!("`admin` changed; it takes effect when the process is started again");
-        }
-        if config.telemetry.log != self.config.telemetry.log {
-            tracing::warn!("`telemetry.log` changed; it takes effect when the process is started again");
-        }
+    /// Says which keys have changed that only a new process takes up.
+    fn changed_fixed_keys(&self, config: &Config) -> impl Iterator<Item = &'static str> {
+        let fixed = [
+            ("workers", config.workers != self.config.workers),
+            ("admin", config.admin != self.config.admin),
+            ("telemetry.log", config.telemetry.log != self.config.telemetry.log),
+        ];
+        fixed.into_iter().filter_map(|(key, changed)| changed.then_some(key))
     }
 
     /// Stops accepting, lets exchanges finish until the deadline (or a second signal), then cuts what is left.

@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 use tokio::task::{AbortHandle, JoinHandle};
 
 use super::AppError;
-use crate::control_plane::admin::{self, AdminState, CurrentUpstreams, LiveFeed, PastExchanges};
+use crate::control_plane::admin::{self, AdminState, CurrentUpstreams, LiveFeed, PastExchanges, Reloads};
 use crate::control_plane::config::admin::AdminConfig;
 use crate::control_plane::health::Board;
 use crate::control_plane::push::{PushLimits, Pushes};
@@ -41,6 +41,7 @@ impl Admin {
         shared: &Shared,
         board: Arc<Board>,
         past_exchanges: PastExchanges,
+        reloads: Reloads,
     ) -> Result<Self, AppError> {
         let address = config.address;
         let failed = |source| AppError::Admin { address, source };
@@ -67,6 +68,7 @@ impl Admin {
             pushes,
             load,
             token: config.token.clone(),
+            reloads,
         };
         let (end, ended) = oneshot::channel();
         let shutdown = async {

@@ -9,14 +9,15 @@ use anyhow::Context as _;
 use bytes::Bytes;
 use hyper::{Method, Request, StatusCode};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use tokio::time::{sleep, timeout};
 
 use super::ask::send;
 use crate::control_plane::config::value::address::listen_address;
 use crate::control_plane::config::value::text::Name;
 
-/// How long the balancer may take to answer.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long the balancer may take to answer. A reload takes as long as the look-ups of its host names, several seconds.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How often is asked whether a backend has finished what it had.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
@@ -28,6 +29,7 @@ Examples:
   plimsoll ctl drain app/backend-1 --wait        returns when backend-1 may be stopped
   plimsoll ctl ready app/backend-1
   plimsoll ctl weight app/backend-1 5            until the file says another
+  plimsoll ctl reload                            reads the configuration file again, as SIGHUP does
   plimsoll ctl drain app/backend-1 --admin 127.0.0.1:9901
   plimsoll ctl ping --ready                      a health check where there is no shell, as in a container")]
 pub(super) struct Arguments {
@@ -68,6 +70,8 @@ enum Action {
         #[arg(value_parser = clap::value_parser!(u32).range(0..=1000))]
         weight: u32,
     },
+    /// Have the balancer read its configuration file again, and wait until it is in force.
+    Reload,
     /// Exit with 0 when the balancer lives, else with 1.
     Ping {
         /// Ask whether it takes traffic: not while it starts or drains.
@@ -90,6 +94,13 @@ struct Told {
     in_flight: u64,
     drained_by: Vec<String>,
     weight: u32,
+}
+
+/// What the balancer says after a reload.
+#[derive(Debug, Deserialize)]
+struct Reloaded {
+    generation: u64,
+    warnings: Vec<String>,
 }
 
 /// What the balancer says when it refuses.
@@ -123,6 +134,7 @@ async fn act(Arguments { action, admin, token }: &Arguments) -> anyhow::Result<S
         Action::Drain { backend, wait } => operator.drain(backend, *wait).await,
         Action::Ready { backend } => operator.ready(backend).await,
         Action::Weight { backend, weight } => operator.weigh(backend, *weight).await,
+        Action::Reload => operator.reload().await,
         Action::Ping { ready } => operator.ping(if *ready { "/ready" } else { "/live" }).await,
     }
 }
@@ -162,20 +174,27 @@ impl Operator<'_> {
         Ok(format!("{}, of weight {}", told.sentence(backend), told.weight))
     }
 
-    async fn post(
-        &self,
-        Place { upstream, backend }: &Place,
-        verb: &str,
-        body: Bytes,
-    ) -> anyhow::Result<Told> {
+    async fn reload(&self) -> anyhow::Result<String> {
+        let Reloaded { generation, warnings } = self.change("/api/v1/reload", Bytes::new()).await?;
+        let warnings: String = warnings.iter().map(|warning| format!("\n{warning}")).collect();
+        Ok(format!("the configuration is in force, number {generation} of this process{warnings}"))
+    }
+
+    async fn post(&self, place: &Place, verb: &str, body: Bytes) -> anyhow::Result<Told> {
+        let Place { upstream, backend } = place;
         let path = format!("/api/v1/upstreams/{upstream}/backends/{backend}/{verb}");
-        let (status, text) = self.answer(Method::POST, &path, body).await?;
+        self.change(&path, body).await.with_context(|| format!("{upstream}/{backend}"))
+    }
+
+    /// Asks for a change; an error is why it was refused, in the balancer's words.
+    async fn change<T: DeserializeOwned>(&self, path: &str, body: Bytes) -> anyhow::Result<T> {
+        let (status, text) = self.answer(Method::POST, path, body).await?;
         if status.is_success() {
             return serde_json::from_str(&text).context("this answer is not plimsoll's; look at --admin");
         }
         let admin = self.admin;
         match serde_json::from_str::<Refused>(&text) {
-            Ok(Refused { error }) => anyhow::bail!("{upstream}/{backend}: {error}"),
+            Ok(Refused { error }) => anyhow::bail!("{error}"),
             Err(_) => {
                 anyhow::bail!("http://{admin}{path} answers {status}; is this plimsoll's admin server?")
             }

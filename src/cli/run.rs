@@ -11,7 +11,9 @@ use crate::telemetry::{LOG_VARIABLE, LogForm, start_log};
 
 /// Flags of `plimsoll run`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  plimsoll run -c plimsoll.yaml\n  kill -HUP $(pidof plimsoll)   # reload")]
+#[command(
+    after_help = "Example:\n  plimsoll run -c plimsoll.yaml\n  plimsoll ctl reload           # or kill -HUP $(pidof plimsoll)"
+)]
 pub(super) struct Arguments {
     /// The configuration file.
     #[arg(short, long, value_name = "FILE", default_value = "plimsoll.yaml")]

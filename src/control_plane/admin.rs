@@ -11,6 +11,7 @@
 //! - `live`: what happens now and has happened lately, told each second to those who watch.
 //! - `page`: the live page, and the files that it is made of.
 //! - `drain`: takes a backend out of service, and brings it back; `weight`: gives it more or less of the work.
+//! - `reload`: has the configuration file read again.
 //! - `guard`: who may change something.
 //! - `pushes`: takes the metrics that agents push, and lists them.
 //! - `origin`: whether a page of another site asks.
@@ -22,6 +23,7 @@ mod live;
 mod origin;
 mod page;
 mod pushes;
+mod reload;
 mod report;
 mod scrape;
 mod server;
@@ -41,6 +43,7 @@ use axum::routing::{any, get, post};
 use tokio::sync::oneshot;
 
 pub use live::LiveFeed;
+pub use reload::{ReloadRequest, Reloaded, Reloads};
 pub use server::serve;
 
 use crate::control_plane::config::admin::Token;
@@ -53,7 +56,7 @@ use upstreams::Known;
 
 /// What there is to ask for: the path, with its method unless it is GET, and what it answers. Shown at `/` and to those who
 /// ask for something else.
-const ANSWERS: [(&str, &str); 15] = [
+const ANSWERS: [(&str, &str); 16] = [
     ("/", "the live page for browsers, this list for others"),
     ("/live", "200 while the process lives"),
     ("/ready", "200 while it takes traffic, 503 before it serves and while it drains"),
@@ -74,6 +77,7 @@ const ANSWERS: [(&str, &str); 15] = [
         "POST /api/v1/upstreams/{name}/backends/{backend}/weight",
         "sets its weight, as {\"weight\": 0 to 1000}",
     ),
+    ("POST /api/v1/reload", "reads the configuration file again, and says what came of it"),
     ("/api/v1/live", "what happens now, after the last 15 minutes, as server-sent events"),
     ("/api/v1/pushes", "the groups of pushed metrics, with their age and how long they are kept, as JSON"),
     ("/api/v1/transitions", "the latest changes of backends' states, as JSON"),
@@ -105,6 +109,8 @@ pub struct AdminState {
     pub load: LoadOfBackend,
     /// Who shows it may change things from other hosts. None lets nobody.
     pub token: Option<Token>,
+    /// Where a reload is asked for.
+    pub reloads: Reloads,
 }
 
 impl AdminState {
@@ -135,6 +141,7 @@ pub fn router(state: AdminState) -> Router {
         .route("/api/v1/upstreams/{name}/backends/{backend}/drain", post(drain::drain))
         .route("/api/v1/upstreams/{name}/backends/{backend}/ready", post(drain::ready))
         .route("/api/v1/upstreams/{name}/backends/{backend}/weight", post(weight::set))
+        .route("/api/v1/reload", post(reload::reload))
         .route("/api/v1/live", get(live::live))
         .route("/api/v1/transitions", get(upstreams::transitions))
         .route("/api/v1/why", get(why::why))

@@ -190,6 +190,11 @@ fn commands_that_are_told_leave_nothing_behind_and_replace_nothing() {
                     found.push(file.violation(line, "leaves what is in a profile, without --profile '*'"));
                 }
             }
+            if text.contains("compose kill -s") {
+                found.push(
+                    file.violation(line, "is not started again after a crash, once it was sent a signal"),
+                );
+            }
             if more.is_match(text) {
                 seen += 1;
                 if !text.contains("--no-recreate") {

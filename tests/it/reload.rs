@@ -1,4 +1,4 @@
-//! SIGHUP takes up a new configuration without dropping a request; a bad one changes nothing.
+//! SIGHUP and `plimsoll ctl reload` take up a new configuration without dropping a request; a bad one changes nothing.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -125,4 +125,37 @@ fn metrics_show_the_balance_rule_that_is_in_force_and_no_other() {
     let rule = ["balance=\"least_requests\"", "sticky=\"true\""];
     balancer.expect_metric("plimsoll_upstream_info", &rule, 1.0);
     assert_eq!(shown(&["upstream=\"app\""]), 1.0, "one upstream has one rule");
+}
+
+#[test]
+fn an_operator_reloads_and_hears_what_came_of_it() {
+    let (old, new) = (Backend::saying("old"), Backend::saying("new"));
+    let balancer = Setup::over([&old]).start();
+    assert_eq!(balancer.get("/").text(), "old");
+    balancer.rewrite(&Setup::over([&new]).top("workers: 2").yaml());
+    assert_eq!(balancer.get("/").text(), "old", "a file alone changes nothing");
+    let told = balancer.ctl(&["reload"]);
+    let said = String::from_utf8_lossy(&told.stdout);
+    assert!(told.status.success() && said.contains("in force, number 2"), "{told:?}");
+    assert!(said.contains("`workers` changed; it takes effect when"), "as in the log: {said}");
+    assert_eq!(balancer.get("/").text(), "new", "it is in force once that is said");
+
+    balancer.rewrite("listeners:\n  web:\n    adress: 127.0.0.1:0\n");
+    let told = balancer.ctl(&["reload"]);
+    let said = String::from_utf8_lossy(&told.stderr);
+    assert!(!told.status.success(), "{told:?}");
+    assert!(said.contains(":3:5") && said.contains("adress") && said.contains("nothing changed"), "{said}");
+    assert_eq!(balancer.get("/").text(), "new");
+    let failed = balancer.metrics().sum("plimsoll_config_reloads_total", &["result=\"failed\""]);
+    assert_eq!(failed, 1.0, "it is counted as a reload");
+}
+
+#[test]
+fn a_page_of_another_site_cannot_have_the_file_read() {
+    let backend = Backend::saying("ok");
+    let balancer = Setup::over([&backend]).start();
+    let request = "POST /api/v1/reload HTTP/1.1\r\nhost: localhost\r\norigin: https://example.org\r\n\
+                   content-length: 0\r\nconnection: close\r\n\r\n";
+    assert_eq!(crate::harness::wire::Wire::connect(balancer.admin).exchange(request).status(), 403);
+    assert_eq!(balancer.metrics().sum("plimsoll_config_generation", &[]), 1.0);
 }

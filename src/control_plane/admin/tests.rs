@@ -51,7 +51,10 @@ impl AdminState {
         let pushable = PushLimits { expiry: Duration::from_secs(30), groups: 2, body: 1024 };
         let pushes = Some(Arc::new(Pushes::new(pushable, Arc::clone(&telemetry))));
         let past_exchanges: PastExchanges = Arc::new(Vec::new);
-        Self { telemetry, upstreams, board, past_exchanges, live: Arc::new(live), pushes, load, token: None }
+        // Nobody reloads: whoever asks for it hears that the process is about to end.
+        let (reloads, _) = tokio::sync::mpsc::channel(1);
+        let (live, token) = (Arc::new(live), None);
+        Self { telemetry, upstreams, board, past_exchanges, live, pushes, load, token, reloads }
     }
 }
 
@@ -418,8 +421,8 @@ async fn everything_on_the_list_is_there() {
             ("{value}", "v"),
         ];
         let path = named.iter().fold(path.to_owned(), |path, (name, value)| path.replace(name, value));
-        // That answer has no end; see `live`.
-        if path != "/api/v1/live" {
+        // The one has no end, see `live`; for the other one somebody must reload, see `reload`.
+        if !["/api/v1/live", "/api/v1/reload"].contains(&&*path) {
             let body = if path.ends_with("/weight") { "{\"weight\": 1}" } else { "" };
             let answer = admin.send(method, &path, body).await;
             assert_eq!(answer.status, StatusCode::OK, "{path}");

@@ -130,8 +130,13 @@ impl Balancer {
 
     /// Writes another configuration and tells the balancer to load it.
     pub(crate) fn reload(&self, yaml: &str) {
-        std::fs::write(self.config.path(), yaml).expect("the temporary file can be written");
+        self.rewrite(yaml);
         self.signal(Signal::HUP);
+    }
+
+    /// Writes another configuration and leaves it at that.
+    pub(crate) fn rewrite(&self, yaml: &str) {
+        std::fs::write(self.config.path(), yaml).expect("the temporary file can be written");
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
