@@ -55,7 +55,8 @@ fn has_panel(board: &Board, id: &str) -> bool {
         if panel.is_row() {
             repeated = panel.0.get("repeat").is_some();
         }
-        !panel.is_row() && !repeated && panel.0["id"].to_string() == id
+        let number = panel.0["id"].as_u64();
+        !panel.is_row() && !repeated && number.is_some_and(|number| id.parse() == Ok(number))
     })
 }
 
