@@ -1,5 +1,7 @@
 //! `plimsoll ctl`: asks a running balancer how it is, and changes what it does, through its admin interface.
 
+mod why;
+
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -31,6 +33,7 @@ Examples:
   plimsoll ctl weight app/backend-1 5            until the file says another
   plimsoll ctl reload                            reads the configuration file again, as SIGHUP does
   plimsoll ctl drain app/backend-1 --admin 127.0.0.1:9901
+  plimsoll ctl why --status 5xx                  which backends were tried, why, and what took the time
   plimsoll ctl ping --ready                      a health check where there is no shell, as in a container")]
 pub(super) struct Arguments {
     #[command(subcommand)]
@@ -72,6 +75,9 @@ enum Action {
     },
     /// Have the balancer read its configuration file again, and wait until it is in force.
     Reload,
+    /// Tell what was decided about the latest requests: where each went and why, whom it could have been given to, and how
+    /// long each stage of each try took.
+    Why(why::Asked),
     /// Exit with 0 when the balancer lives, else with 1.
     Ping {
         /// Ask whether it takes traffic: not while it starts or drains.
@@ -135,6 +141,7 @@ async fn act(Arguments { action, admin, token }: &Arguments) -> anyhow::Result<S
         Action::Ready { backend } => operator.ready(backend).await,
         Action::Weight { backend, weight } => operator.weigh(backend, *weight).await,
         Action::Reload => operator.reload().await,
+        Action::Why(asked) => operator.why(asked).await,
         Action::Ping { ready } => operator.ping(if *ready { "/ready" } else { "/live" }).await,
     }
 }

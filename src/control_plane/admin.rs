@@ -88,7 +88,7 @@ const ANSWERS: [(&str, &str); 16] = [
 pub type CurrentUpstreams = Arc<dyn Fn() -> Vec<Arc<Upstream>> + Send + Sync>;
 
 /// Asks each worker what it remembers of its latest exchanges. Returns at once; the answers come in their time.
-pub type PastExchanges = Arc<dyn Fn() -> Vec<oneshot::Receiver<Vec<PastExchange>>> + Send + Sync>;
+pub type PastExchanges = Arc<dyn Fn() -> Vec<oneshot::Receiver<Vec<Arc<PastExchange>>>> + Send + Sync>;
 
 /// What the admin interface reads.
 #[derive(Clone)]

@@ -56,7 +56,7 @@ pub fn readdress(
 fn around(upstreams: Vec<Arc<Upstream>>, config: &Config, telemetry: &Telemetry) -> Snapshot {
     let listeners = config.listeners.iter().map(|listener| {
         let routes = routes::table(config, listener, &upstreams, telemetry);
-        listeners::listener(listener, routes, telemetry)
+        listeners::listener(listener, config.telemetry.slow, routes, telemetry)
     });
     Snapshot { listeners: listeners.collect(), upstreams }
 }

@@ -3,6 +3,7 @@
 
 use std::io;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, oneshot};
@@ -31,7 +32,7 @@ pub enum Command {
     /// Stop accepting for this listener; its open connections end after their exchange.
     Close(Box<str>),
     /// Tell what is remembered of the latest exchanges.
-    Decisions(oneshot::Sender<Vec<PastExchange>>),
+    Decisions(oneshot::Sender<Vec<Arc<PastExchange>>>),
     /// Stop accepting, end idle connections, let exchanges finish.
     Drain,
     /// Cut what is left; each exchange is recorded as interrupted.
@@ -93,7 +94,7 @@ async fn obey(worker: &Rc<Worker>, mut commands: mpsc::UnboundedReceiver<Command
     alarmed.abort();
 }
 
-fn tell(worker: &Worker, asker: oneshot::Sender<Vec<PastExchange>>) {
+fn tell(worker: &Worker, asker: oneshot::Sender<Vec<Arc<PastExchange>>>) {
     // Whoever asked may have run out of patience.
     let _ = asker.send(worker.decisions.borrow().to_vec());
 }

@@ -5,6 +5,7 @@
 mod entry;
 mod past;
 mod times;
+mod trying;
 
 use std::net::SocketAddr;
 
@@ -12,12 +13,13 @@ use tokio::time::Instant;
 
 pub(super) use self::entry::log_null;
 use self::times::Times;
+use self::trying::{End, Trying};
 use super::balance::Words;
 use super::route::Route;
 use super::snapshot::Listener;
 use super::worker::Worker;
-use crate::telemetry::{AttemptOutcome, CodeClass, Ending, Label as _, RefusalReason, Tries};
-use crate::upstream::{Backend, Pick, Upstream};
+use crate::telemetry::{AttemptOutcome, Candidates, CodeClass, Label as _, RefusalReason};
+use crate::upstream::{Backend, Pick, Tried, Upstream};
 
 /// The status that is counted when the client left before it was answered; as in nginx, and never sent.
 pub const CLIENT_GONE: u16 = 499;
@@ -38,9 +40,12 @@ pub struct Record<'s> {
     words: Words,
     /// Attempts so far, those on stale connections not counted.
     pub attempts: u32,
-    tries: Tries,
     /// The place in the queue, from 1; 0 for none.
     queue_place: u32,
+    trying: Trying,
+    /// Whether it is remembered also if all goes well.
+    sampled: bool,
+    candidates: Vec<Candidates>,
     reason: Option<&'static str>,
     /// Bytes received from the client.
     pub received_bytes: u64,
@@ -66,8 +71,10 @@ impl<'s> Record<'s> {
             backend: None,
             words: Words::default(),
             attempts: 0,
-            tries: Tries::default(),
             queue_place: 0,
+            trying: Trying::default(),
+            sampled: false,
+            candidates: Vec::new(),
             reason: None,
             received_bytes: 0,
             sent_bytes: 0,
@@ -105,6 +112,15 @@ impl<'s> Record<'s> {
     /// Notes where the request goes.
     pub fn routed_to(&mut self, upstream: &'s Upstream) {
         self.upstream = Some(upstream);
+        self.sampled = self.worker.decisions.borrow_mut().samples(self.times.planned);
+    }
+
+    /// Notes a pick, or that there was none, while everything stands as it stood for it: at the first one of a sample,
+    /// and at any that is not the first.
+    pub fn picking(&mut self, picked: Option<usize>, tried: &Tried, now: Instant) {
+        if self.sampled || self.attempts > 0 {
+            self.keep_candidates(picked, tried, now);
+        }
     }
 
     /// Notes that a backend is tried, where the exchange is in flight already; `fresh`, once more on a new connection.
@@ -118,12 +134,12 @@ impl<'s> Record<'s> {
         self.backend = Some(pick.backend);
         self.attempts += u32::from(!fresh);
         let others = pick.backend.in_flight().saturating_sub(1);
-        self.tries.began(pick.backend.series.id, pick.reason, others, self.times.offset(at));
+        self.trying.began((pick.backend.series.id, pick.reason), others, at, &self.times);
     }
 
     /// Notes that a new connection is asked for, for the try of a backend.
     pub fn dialled(&mut self, backend: &Backend) {
-        self.tries.dialled(backend.series.id);
+        self.trying.dialled(backend.series.id);
     }
 
     /// Notes how the try of a backend ended, and when: that its request was sent, its answer begun, and all was over.
@@ -134,9 +150,7 @@ impl<'s> Record<'s> {
         (sent, first_byte): (Option<Instant>, Option<Instant>),
         ended: Instant,
     ) {
-        let offset = |at| self.times.offset(at);
-        let (sent, first_byte, ended) = (sent.map(offset), first_byte.map(offset), offset(ended));
-        self.tries.ended(backend.series.id, outcome, Ending { sent, first_byte, ended });
+        self.trying.ended(backend.series.id, End { outcome, sent, first_byte, ended }, &self.times);
     }
 
     /// Notes the backend whose answer the client gets, or that failed last.
@@ -153,7 +167,7 @@ impl<'s> Record<'s> {
     /// Notes that a connection was made for the try of a backend, and from when to when.
     pub fn connected(&mut self, backend: &Backend, begun: Instant, at: Instant) {
         self.times.connected = Some((begun, at));
-        self.tries.connected(backend.series.id, self.times.offset(at));
+        self.trying.connected(backend.series.id, at, &self.times);
     }
 
     /// Notes the times of the attempt whose answer goes to the client.
@@ -194,7 +208,10 @@ impl<'s> Record<'s> {
             let entry = self.entry(status, head, now, log.tells_load());
             self.worker.log_batch.borrow_mut().write(&log, &entry);
         }
-        self.worker.decisions.borrow_mut().push(self.past(status, head, now));
+        let slow = self.times.is_slow(self.listener.slow, now);
+        if self.is_remembered(failed, slow) {
+            self.remember(status, slow, head, now);
+        }
     }
 
     fn count(&self, status: u16, now: Instant) {

@@ -43,6 +43,8 @@ pub struct Listener {
     pub address: SocketAddr,
     /// Bounds of requests.
     pub limits: Limits,
+    /// After how long without the head of its answer an exchange is slow.
+    pub slow: Duration,
     /// How long clients may be silent.
     pub timeouts: ClientTimeouts,
     /// What backends are told about clients.

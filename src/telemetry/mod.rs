@@ -37,7 +37,10 @@ pub use access_log::{
 };
 pub use by_label::ByLabel;
 pub use cells::{Cell, Counter, FloatGauge, Gauge, LocalGauge, SharedCounter};
-pub use decisions::{Decisions, Ending, Offset, PastExchange, RequestLine, Stages, TRIES_KEPT, Tries, Try};
+pub use decisions::{
+    CANDIDATES_SHOWN, Candidate, Candidates, Decisions, Ending, Offset, PastExchange, RequestId, RequestLine,
+    Stages, TRIES_KEPT, TraceId, Tries, Try, is_notable,
+};
 pub use histogram::{BOUNDS_NS, Histogram, HistogramTotal};
 pub use history::{
     Column, History, Reading, SAMPLES_MAX, SECONDS_MAX, SECONDS_MIN, Sample, Scene, TRACKS_MAX, Track,

@@ -26,6 +26,7 @@ mod availability;
 mod backend;
 pub mod balance;
 mod budget;
+mod candidates;
 mod drain;
 mod exchange;
 mod fleet;

@@ -69,6 +69,11 @@ impl Tried {
         self.0.iter().any(|tried| *tried != backend)
     }
 
+    /// Visits them, in the order in which they were tried.
+    pub fn iter(&self) -> impl Iterator<Item = usize> {
+        self.0.iter().copied()
+    }
+
     /// Tells whether nothing was tried yet.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::*;
 use crate::telemetry::{BackendState, NoneAvailable, PickReason, TransitionCause};
 
+mod candidates;
 mod history;
 mod load_aware;
 mod moves;

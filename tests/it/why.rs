@@ -89,6 +89,89 @@ fn the_time_of_a_try_is_told_by_stages() {
 }
 
 #[test]
+fn an_exchange_is_found_by_its_request_id_its_trace_and_its_status() {
+    let backend = Backend::saying("well");
+    let balancer = Setup::over([&backend]).start();
+    let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let traced = format!("traceparent: 00-{trace}-00f067aa0ba902b7-01\r\n");
+    let mut client = balancer.connect();
+    for (path, line) in [("/a", ""), ("/b", &*traced), ("/c", "")] {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\n{line}\r\n");
+        assert_eq!(client.exchange(&request).status(), 200);
+    }
+    assert_eq!(client.exchange("GET / HTTP/1.1\r\n\r\n").status(), 400);
+    balancer.expect_metric("plimsoll_requests_total", &["code=\"200\""], 3.0);
+    let requests = backend.requests();
+    let id = requests[2].head.field("x-request-id").expect("a request id");
+    let paths = |query: &str| -> Vec<serde_json::Value> {
+        exchanges(&balancer, query).iter().map(|one| one["path"].clone()).collect()
+    };
+    assert_eq!(paths(&format!("?id={id}")), ["/c"]);
+    assert_eq!(paths(&format!("?trace={trace}")), ["/b"]);
+    assert_eq!(paths("?status=200"), ["/c", "/b", "/a"]);
+    let found = exchanges(&balancer, &format!("?trace={trace}")).remove(0);
+    assert_eq!((&found["trace_id"], &found["route"]), (&trace.into(), &"default".into()), "{found}");
+    assert_eq!(found["listener"], "web", "{found}");
+    let refused = exchanges(&balancer, "?status=4xx");
+    assert_eq!((refused.len(), &refused[0]["reason"]), (1, &"bad_host".into()), "{refused:?}");
+}
+
+#[test]
+fn a_slow_answer_is_notable_and_one_that_only_lasts_is_not() {
+    let backend = Backend::scripted(|mut wire, _| {
+        for late in [true, false] {
+            let Some(_) = wire.request() else { return };
+            pause(Duration::from_millis(if late { 2_000 } else { 0 }));
+            wire.send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\no");
+            pause(Duration::from_millis(if late { 0 } else { 2_000 }));
+            wire.send("k");
+        }
+    });
+    let balancer = Setup::over([&backend]).top("telemetry: { slow: 1s, log: { format: json } }").start();
+    let mut client = balancer.connect();
+    for path in ["/late", "/long"] {
+        assert_eq!(client.exchange(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n")).status(), 200);
+    }
+    balancer.expect_metric("plimsoll_requests_total", &[], 2.0);
+    let notable = exchanges(&balancer, "?notable=true");
+    assert_eq!((notable.len(), &notable[0]["path"]), (1, &"/late".into()), "{notable:?}");
+    assert_eq!(notable[0]["slow"], true);
+    let words = notable[0]["words"].as_str().expect("words");
+    assert!(words.ends_with(", which is slow"), "{words}");
+}
+
+#[test]
+fn it_is_told_whom_a_request_could_have_been_given_to() {
+    let [two, three] = ["two", "three"].map(Backend::saying);
+    let balancer = Setup::at([Backend::nobody(), two.address, three.address]).start();
+    for _ in 0..3 {
+        assert_eq!(balancer.get("/").status(), 200);
+    }
+    balancer.expect_metric("plimsoll_requests_total", &[], 3.0);
+    let rescued = exchanges(&balancer, "?backend=backend-1").remove(0);
+    let [first, second] = rescued["candidates"].as_array().expect("candidates").as_slice() else {
+        panic!("twice in {rescued}");
+    };
+    let names = |seen: &serde_json::Value, word: &str| -> Vec<String> {
+        let backends = seen["backends"].as_array().expect("backends").iter();
+        let such = backends.filter(|one| one[word] == true);
+        such.map(|one| one["backend"].as_str().expect("a name").to_owned()).collect()
+    };
+    assert_eq!((&first["before_try"], &second["before_try"]), (&1.into(), &2.into()));
+    assert_eq!((names(first, "picked"), names(first, "tried")), (vec!["backend-1".into()], vec![]));
+    assert_eq!(names(second, "picked"), [rescued["tries"][1]["backend"].as_str().expect("a name")]);
+    assert_eq!(
+        (names(second, "tried"), names(second, "suspect")),
+        (vec!["backend-1".into()], vec!["backend-1".into()])
+    );
+    let one = &first["backends"][0];
+    assert_eq!(
+        (&one["state"], &one["share"], &one["limit"]),
+        (&"up".into(), &0.3333.into(), &serde_json::Value::Null)
+    );
+}
+
+#[test]
 fn whoever_asks_while_it_drains_is_answered_and_cuts_nothing_off() {
     let (go, gone) = std::sync::mpsc::channel::<()>();
     let gone = std::sync::Mutex::new(gone);

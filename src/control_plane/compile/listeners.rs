@@ -1,5 +1,7 @@
 //! Compiles listeners.
 
+use std::time::Duration;
+
 use crate::control_plane::config::listener::ListenerConfig;
 use crate::control_plane::config::value::address::Cidr;
 use crate::data_plane::http1::request::Limits;
@@ -9,7 +11,12 @@ use crate::data_plane::snapshot::{ClientTimeouts, Listener};
 use crate::telemetry::Telemetry;
 
 /// Compiles one listener.
-pub(super) fn listener(config: &ListenerConfig, routes: RouteTable, telemetry: &Telemetry) -> Listener {
+pub(super) fn listener(
+    config: &ListenerConfig,
+    slow: Duration,
+    routes: RouteTable,
+    telemetry: &Telemetry,
+) -> Listener {
     let name = config.name.to_string();
     Listener {
         series: telemetry.listener(&name),
@@ -21,6 +28,7 @@ pub(super) fn listener(config: &ListenerConfig, routes: RouteTable, telemetry: &
             target: usize::try_from(config.limits.target).unwrap_or(usize::MAX),
             body: config.limits.body.unwrap_or(u64::MAX),
         },
+        slow,
         timeouts: ClientTimeouts {
             head: config.timeouts.head,
             body: config.timeouts.body,

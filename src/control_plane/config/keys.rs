@@ -226,4 +226,5 @@ pub const KEYS: &[Key] = &[
     section("telemetry.log", "the program's own log, on standard error"),
     default("telemetry.log.level", "info", "error, warn, info, debug or trace"),
     default("telemetry.log.format", "human", "human or json"),
+    default("telemetry.slow", "500ms", "an exchange whose answer begins later than this is slow"),
 ];

@@ -1,6 +1,8 @@
 //! What the process writes about itself. Metrics have no keys: they are always on.
 
-use super::read::one_of;
+use std::time::Duration;
+
+use super::read::{duration, one_of};
 use super::section::Section;
 
 pub mod access_log;
@@ -14,6 +16,8 @@ pub struct TelemetryConfig {
     pub access_log: AccessLogConfig,
     /// The program's own log.
     pub log: LogConfig,
+    /// After how long without the head of its answer an exchange is slow.
+    pub slow: Duration,
 }
 
 /// The program's own log, on standard error.
@@ -58,6 +62,7 @@ impl TelemetryConfig {
                 level: log.value("level", one_of(&LOG_LEVELS)),
                 format: log.value("format", one_of(&LOG_FORMATS)),
             },
+            slow: section.value("slow", duration),
         }
     }
 }

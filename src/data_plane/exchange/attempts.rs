@@ -132,7 +132,10 @@ impl<'s> Forwarding<'_, 's> {
         let keys = Keys { source: client, head: self.upload.outbound(), words: self.plan.words };
         let first = self.record.attempts == 0;
         let now = if first { self.record.planned_at() } else { Instant::now() };
-        self.upstream.pick(&keys, &self.tried, &mut self.connection.worker.rng.borrow_mut(), now)
+        let picked =
+            self.upstream.pick(&keys, &self.tried, &mut self.connection.worker.rng.borrow_mut(), now);
+        self.record.picking(picked.as_ref().ok().map(|pick| pick.index), &self.tried, now);
+        picked
     }
 
     /// Makes contact with a backend.

@@ -76,7 +76,8 @@ impl<'s> Record<'s> {
     fn logged_tries(&self) -> [Option<LoggedTry<'s>>; TRIES_KEPT] {
         let backends = self.upstream.map(|upstream| &*upstream.backends).unwrap_or_default();
         let name = |id| backends.iter().find(|known| known.series.id == id).map(|known| &*known.name);
-        let mut tries = self.tries.iter();
+        let tries = self.trying.told(&self.times);
+        let mut tries = tries.iter();
         std::array::from_fn(|_| {
             let one = tries.next()?;
             Some(LoggedTry {

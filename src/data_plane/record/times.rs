@@ -34,6 +34,13 @@ impl Times {
         }
     }
 
+    /// Tells whether an exchange that ends `now` was slow: whether its answer had not begun to reach the client after so long.
+    pub(super) fn is_slow(&self, slow: Duration, now: Instant) -> bool {
+        // Hardly one takes so long as a whole.
+        now.duration_since(self.started) >= slow
+            && self.head_sent.unwrap_or(now).saturating_duration_since(self.started) >= slow
+    }
+
     /// Returns where a moment lies in the exchange.
     pub(super) fn offset(&self, at: Instant) -> Offset {
         Offset::between(self.started, at)

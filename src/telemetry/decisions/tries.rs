@@ -148,16 +148,26 @@ impl Tries {
         self.kept.iter().flatten()
     }
 
+    /// Returns how many there were, also those that are not kept.
+    pub fn count(&self) -> u16 {
+        self.count
+    }
+
     /// Returns how many tries are not kept; they lie before the last one.
     pub fn left_out(&self) -> usize {
         usize::from(self.count).saturating_sub(TRIES_KEPT)
     }
 
     /// Tells whether the first try was the only one, picked as wished, and gave the answer.
-    pub(super) fn went_well(&self) -> bool {
+    pub fn went_well(&self) -> bool {
         let [Some(first), None, ..] = &self.kept else { return false };
-        first.outcome == Some(AttemptOutcome::Ok)
-            && matches!(first.reason, PickReason::Balanced | PickReason::Sticky)
+        first.outcome.is_some_and(|outcome| Self::is_usual(first.reason, outcome))
+    }
+
+    /// Tells whether this is how the only try of an exchange is picked and ends when nothing can be learned from it: the
+    /// balancer chose freely, and the backend answered.
+    pub fn is_usual(reason: PickReason, outcome: AttemptOutcome) -> bool {
+        outcome == AttemptOutcome::Ok && matches!(reason, PickReason::Balanced | PickReason::Sticky)
     }
 }
 

@@ -98,7 +98,8 @@ fn end(past: &PastExchange) -> String {
     if past.reason == Some(RefusalReason::ShuttingDown.as_str()) {
         return format!("cut after {took}, since the process ended");
     }
-    format!("answered {} in {took}", past.status)
+    let slow = if past.slow { ", which is slow" } else { "" };
+    format!("answered {} in {took}{slow}", past.status)
 }
 
 /// Milliseconds with as many digits as people want to read.
@@ -109,8 +110,7 @@ fn duration(duration: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::telemetry::{Ending, Offset, RequestLine, Telemetry, Tries};
-    use tokio::time::Instant;
+    use crate::telemetry::{Ending, Offset, Telemetry};
 
     /// Tells an exchange that was given to backends of these numbers, picked and ended so.
     fn told(status: u16, tries: &[(usize, PickReason, Option<AttemptOutcome>)]) -> String {
@@ -118,17 +118,7 @@ mod tests {
     }
 
     fn past(status: u16) -> PastExchange {
-        PastExchange {
-            began: Instant::now(),
-            took: Duration::from_micros(5_120),
-            queued: Duration::ZERO,
-            line: RequestLine::new(b"GET /", 3, 1),
-            upstream: Some(Telemetry::new(1).upstream("app").id),
-            balance: Some("round_robin"),
-            status,
-            reason: None,
-            tries: Tries::default(),
-        }
+        PastExchange { took: Duration::from_micros(5_120), status, ..PastExchange::example() }
     }
 
     fn told_as(mut past: PastExchange, tries: &[(usize, PickReason, Option<AttemptOutcome>)]) -> String {
@@ -196,6 +186,8 @@ mod tests {
             left.ends_with("it had not answered when the client left; the client left after 5.1 ms"),
             "{left}"
         );
+        let late = told_as(PastExchange { slow: true, ..past(200) }, &[]);
+        assert!(late.ends_with("; answered 200 in 5.1 ms, which is slow"), "{late}");
         let cut = PastExchange { reason: Some("shutting_down"), ..past(503) };
         let cut = told_as(cut, &[(1, PickReason::Balanced, None)]);
         assert!(cut.ends_with("it was cut off; cut after 5.1 ms, since the process ended"), "{cut}");
