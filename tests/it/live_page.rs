@@ -2,6 +2,7 @@
 
 mod access;
 mod accessibility;
+mod decisions;
 mod pure;
 
 use std::net::SocketAddr;

@@ -19,16 +19,18 @@ const STYLE: &str = "text/css; charset=utf-8";
 
 /// The files at `/assets/`, with their types.
 #[rustfmt::skip] // one line per file, so that it reads as the table it is
-const ASSETS: [(&str, &str, &str); 23] = [
+const ASSETS: [(&str, &str, &str); 26] = [
     ("mark.svg", "image/svg+xml", include_str!("page/mark.svg")),
     ("theme.css", STYLE, include_str!("page/theme.css")),
     ("layout.css", STYLE, include_str!("page/layout.css")),
     ("graphs.css", STYLE, include_str!("page/graphs.css")),
+    ("explanation.css", STYLE, include_str!("page/explanation.css")),
     ("main.js", SCRIPT, include_str!("page/main.js")),
     ("access.js", SCRIPT, include_str!("page/access.js")),
     ("changes.js", SCRIPT, include_str!("page/changes.js")),
     ("decisions.js", SCRIPT, include_str!("page/decisions.js")),
     ("dom.js", SCRIPT, include_str!("page/dom.js")),
+    ("explanation.js", SCRIPT, include_str!("page/explanation.js")),
     ("feed.js", SCRIPT, include_str!("page/feed.js")),
     ("format.js", SCRIPT, include_str!("page/format.js")),
     ("graph.js", SCRIPT, include_str!("page/graph.js")),
@@ -37,6 +39,7 @@ const ASSETS: [(&str, &str, &str); 23] = [
     ("lanes.js", SCRIPT, include_str!("page/lanes.js")),
     ("palette.js", SCRIPT, include_str!("page/palette.js")),
     ("panel.js", SCRIPT, include_str!("page/panel.js")),
+    ("question.js", SCRIPT, include_str!("page/question.js")),
     ("scale.js", SCRIPT, include_str!("page/scale.js")),
     ("states.js", SCRIPT, include_str!("page/states.js")),
     ("story.js", SCRIPT, include_str!("page/story.js")),

@@ -11,7 +11,8 @@ use super::{Fleet, cell, open};
 use crate::harness::browser::Browser;
 
 /// Roles of what can be operated, which must have a name.
-const OPERATED: [&str; 7] = ["button", "link", "radio", "slider", "spinbutton", "textbox", "combobox"];
+const OPERATED: [&str; 8] =
+    ["button", "link", "radio", "slider", "spinbutton", "textbox", "combobox", "searchbox"];
 
 /// A wide and a narrow screen, each in light and in dark.
 const SCREENS: [(u32, u32, &str); 4] =
@@ -31,16 +32,25 @@ fn the_page_is_usable_by_everybody() {
     for (width, height, scheme) in SCREENS {
         browser.screen(width, height, scheme);
         let place = format!("{width} pixels, {scheme}");
-        let nodes = tree(&mut browser);
-        everything_has_a_role_and_a_name(&nodes, &place);
-        the_table_is_a_table(&nodes, &place);
+        the_table_is_a_table(&tree(&mut browser), &place);
+        explain(&mut browser, true);
+        everything_has_a_role_and_a_name(&tree(&mut browser), &place);
         texts_can_be_read(&mut browser, &place);
         curves_can_be_seen(&mut browser, &place);
         nothing_is_cut_off(&mut browser, &place);
+        explain(&mut browser, false);
     }
     the_keyboard_reaches_everything_in_order(&mut browser);
     headings_and_landmarks_are_in_order(&mut browser);
     movement_can_be_stopped(&mut browser);
+}
+
+/// Opens the first decision, or closes those that are open.
+#[track_caller]
+fn explain(browser: &mut Browser, open: bool) {
+    let which = if open { "#decisions button.more" } else { "button[aria-expanded=true]" };
+    browser.eval(&format!("document.querySelector('{which}').click()"));
+    browser.wait_for(&format!("(document.querySelector('.explanation:not([hidden])') !== null) === {open}"));
 }
 
 /// What the browser would tell a screen reader: role and name of each element that it does not leave out.

@@ -23,6 +23,8 @@ fn what_the_page_computes_is_right() {
     colours_follow_the_number_of_a_backend(&mut browser);
     a_history_grows_forgets_and_adds_up(&mut browser);
     the_story_tells_the_worst_first(&mut browser);
+    what_is_looked_for_is_understood(&mut browser);
+    stages_follow_each_other(&mut browser);
     a_clock_that_is_set_back_stops_no_graph(&mut browser);
     a_display_that_stands_still_never_goes_blank(&mut browser);
     a_list_shows_what_it_is_told_also_when_that_repeats(&mut browser);
@@ -229,4 +231,41 @@ fn the_story_tells_the_worst_first(browser: &mut Browser) {
         let text = text.replace(" min", "\u{a0}min").replace("12 s", "12\u{a0}s");
         assert_eq!(told["text"], text);
     }
+}
+
+#[track_caller]
+fn what_is_looked_for_is_understood(browser: &mut Browser) {
+    let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let upstreams = r#"[{ name: "app", backends: [{ name: "backend-1" }] }]"#;
+    for (text, question) in [
+        ("", json!({ "notable": "true" })),
+        ("503", json!({ "notable": "true", "status": "503" })),
+        ("5XX", json!({ "notable": "true", "status": "5xx" })),
+        ("backend-1", json!({ "notable": "true", "backend": "backend-1" })),
+        ("app/backend-1", json!({ "notable": "true", "upstream": "app", "backend": "backend-1" })),
+        (&trace.to_uppercase(), json!({ "notable": "false", "trace": trace })),
+        (&format!("00-{trace}-00f067aa0ba902b7-01"), json!({ "notable": "false", "trace": trace })),
+        ("600", json!({ "notable": "false", "id": "600" })),
+        ("backend-2", json!({ "notable": "false", "id": "backend-2" })),
+    ] {
+        let asked = format!("m.questionFor({}, 'true', {upstreams})", json!(text));
+        assert_eq!(of(browser, "question.js", &asked), question, "{text}");
+    }
+}
+
+#[track_caller]
+fn stages_follow_each_other(browser: &mut Browser) {
+    let placed = |browser: &mut Browser, one: Value| {
+        let stages = of(browser, "explanation.js", &format!("m.placed({one})"));
+        let told = stages.as_array().expect("a list").iter();
+        told.map(|stage| json!([stage["stage"], stage["from"], stage["took"]])).collect::<Vec<_>>()
+    };
+    let whole =
+        json!({ "start_ms": 1, "connect_ms": 2, "send_ms": 3, "wait_ms": 4, "relay_ms": 5, "total_ms": 14 });
+    let stages = json!([["connect", 1, 2], ["send", 3, 3], ["wait", 6, 4], ["relay", 10, 5]]);
+    assert_eq!(json!(placed(browser, whole)), stages);
+    let early = json!({ "start_ms": 1, "connect_ms": null, "send_ms": 9, "wait_ms": 0, "relay_ms": 7, "total_ms": 10 });
+    assert_eq!(json!(placed(browser, early)), json!([["send", 1, 9], ["wait", 10, 0], ["relay", 4, 7]]));
+    let cut = json!({ "start_ms": 1, "connect_ms": 2, "send_ms": null, "wait_ms": null, "relay_ms": null, "total_ms": null });
+    assert_eq!(json!(placed(browser, cut)), json!([["connect", 1, 2]]));
 }
