@@ -10,6 +10,8 @@ mod fleet;
 mod names;
 mod signals;
 mod sockets;
+mod traces;
+mod watched;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,22 +19,25 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 use crate::control_plane::admin::{Reloaded, Reloads};
 use crate::control_plane::compile::compile;
 use crate::control_plane::config::report::Report;
 use crate::control_plane::config::{self, Config, Workers};
 use crate::control_plane::discovery::{Discovery, forget_others};
-use crate::control_plane::health::{AgentSettings, Board, CheckSettings, Checks, Watched};
+use crate::control_plane::health::{Board, Checks};
 use crate::control_plane::push::Pushes;
 use crate::control_plane::watch::Watch;
-use crate::data_plane::snapshot::Snapshot;
 use crate::data_plane::worker::Shared;
-use crate::telemetry::{AccessLog, AccessLogError, ReloadResult, Telemetry};
+use crate::telemetry::{
+    AccessLog, AccessLogError, ReloadResult, SharedTraces, Telemetry, Traces, TracesError,
+};
 use admin::Admin;
 use fleet::WorkerFleet;
 use signals::{Signal, Signals};
 use sockets::{BindError, Change, Sockets, Wanted};
+use watched::{still_watched, watched};
 
 /// Why the process cannot serve, or cannot take up a new configuration.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +59,9 @@ pub enum AppError {
     /// The access log cannot be written.
     #[error(transparent)]
     AccessLog(#[from] AccessLogError),
+    /// The collector of traces cannot be spoken to.
+    #[error(transparent)]
+    Traces(#[from] TracesError),
     /// A worker does not run.
     #[error("worker {worker} cannot start: {source}; raise the limit of open files, or lower `workers`")]
     Worker {
@@ -103,6 +111,8 @@ struct Prepared {
     warnings: Vec<String>,
     /// None leaves it as it is.
     access_log: Option<AccessLog>,
+    /// None leaves them as they are.
+    traces: Option<Traces>,
     change: Change,
 }
 
@@ -111,17 +121,17 @@ const RELOADS_WAITING: usize = 8;
 
 /// Serves the configuration in `path` until a signal ends the process; returns when everything has drained.
 ///
-/// `config` is the file as it was read a moment ago.
+/// `config` is the file as it was read a moment ago, `traces` the way to the collector that the program's log knows.
 ///
 /// # Errors
 /// When it cannot begin to serve. Once it serves, errors of a reload are logged and change nothing.
-pub async fn run(path: &Path, config: Config) -> Result<(), AppError> {
+pub async fn run(path: &Path, config: Config, traces: SharedTraces) -> Result<(), AppError> {
     let mut signals = Signals::new()?;
     // Not inside the log line, whose fields are evaluated only where it is written.
     let open_files = descriptors::raise_limit();
     tracing::debug!(?open_files, "limit of open files");
     let (reloads, mut requests) = mpsc::channel(RELOADS_WAITING);
-    let mut app = App::start(path, config, reloads).await?;
+    let mut app = App::start(path, config, reloads, SharedTraces::clone(&traces)).await?;
     loop {
         let request = tokio::select! {
             signal = signals.next() => match signal {
@@ -141,11 +151,12 @@ pub async fn run(path: &Path, config: Config) -> Result<(), AppError> {
         // What is read anew may be elsewhere, and whoever asks for this has mostly moved the log away as well.
         app.shared.access_log.load().reopen();
         // Names may take seconds to look up, in which the process can still be told to end.
+        let operation = tracing::info_span!("reload");
         let prepared = tokio::select! {
-            prepared = app.prepare() => prepared,
+            prepared = app.prepare().instrument(operation.clone()) => prepared,
             () = signals.end() => break,
         };
-        let reloaded = app.reload(prepared).await;
+        let reloaded = app.reload(prepared).instrument(operation).await;
         if let Some(request) = request {
             // Whoever asked may have left.
             let _ = request.send(reloaded);
@@ -154,17 +165,25 @@ pub async fn run(path: &Path, config: Config) -> Result<(), AppError> {
     // Nobody waits for a reload that will not be.
     drop(requests);
     app.drain(&mut signals).await;
+    traces::flush(&traces);
+    tracing::info!("ended");
     Ok(())
 }
 
 impl App {
-    async fn start(path: &Path, config: Config, reloads: Reloads) -> Result<Self, AppError> {
+    async fn start(
+        path: &Path,
+        config: Config,
+        reloads: Reloads,
+        traces: SharedTraces,
+    ) -> Result<Self, AppError> {
         let workers = match config.workers {
             Workers::Auto => std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get),
             Workers::Count(count) => count.get(),
         };
         let telemetry = Telemetry::new(workers);
         let access_log = access_log::start(&config.telemetry.access_log, &telemetry)?;
+        traces.store(Arc::new(traces::start(config.telemetry.traces.as_ref(), &telemetry)?));
         let mut discovery = Discovery::new();
         discovery.look_up_all(&config).await;
         let mut sockets = Sockets::default();
@@ -174,6 +193,7 @@ impl App {
             snapshot: Arc::new(ArcSwap::from_pointee(snapshot)),
             telemetry: Arc::clone(&telemetry),
             access_log: Arc::new(ArcSwap::from_pointee(access_log)),
+            traces,
             alarms: Arc::default(),
         };
         let board = Arc::<Board>::default();
@@ -225,9 +245,10 @@ impl App {
         let access_log = log_changed
             .then(|| access_log::start(&config.telemetry.access_log, &self.shared.telemetry))
             .transpose()?;
+        let traces = self.changed_traces(&config)?;
         // Last: clients that connect to a new socket wait from now on.
         let change = self.sockets.prepare(&wanted(&config), self.fleet.len())?;
-        Ok(Prepared { config, warnings, access_log, change })
+        Ok(Prepared { config, warnings, access_log, traces, change })
     }
 
     /// Takes up what was prepared; whatever was wrong with it is logged and changes nothing.
@@ -255,9 +276,12 @@ impl App {
 
     /// Returns what there is to say about it.
     async fn put_into_force(&mut self, prepared: Prepared) -> Vec<String> {
-        let Prepared { config, mut warnings, access_log, change } = prepared;
+        let Prepared { config, mut warnings, access_log, traces, change } = prepared;
         if let Some(access_log) = access_log {
             self.shared.access_log.store(Arc::new(access_log));
+        }
+        if let Some(traces) = traces {
+            self.shared.traces.store(Arc::new(traces));
         }
         let current = self.shared.snapshot.load_full();
         // Before the upstreams are carried over, so that what the end of checks changes is announced.
@@ -294,6 +318,7 @@ impl App {
     }
 
     /// Stops accepting, lets exchanges finish until the deadline (or a second signal), then cuts what is left.
+    #[tracing::instrument(skip_all)]
     async fn drain(mut self, signals: &mut Signals) {
         let process = self.shared.telemetry.process();
         process.ready.set(0);
@@ -317,37 +342,7 @@ impl App {
         if !self.shared.access_log.load().flush(patience) {
             tracing::warn!("some lines of the access log could not be written in time");
         }
-        tracing::info!("ended");
     }
-}
-
-/// Pairs each upstream with the checks that the configuration wants for it.
-fn watched(config: &Config, snapshot: &Snapshot) -> Vec<Watched> {
-    // Both are in file order: the snapshot was compiled from this configuration.
-    let pairs = snapshot.upstreams.iter().zip(&config.upstreams);
-    pairs
-        .map(|(upstream, config)| Watched {
-            upstream: Arc::clone(upstream),
-            checks: CheckSettings::of(&config.health),
-            agents: AgentSettings::of(&config.health),
-        })
-        .collect()
-}
-
-/// Pairs each upstream in force with its checks, without those that `next` does not check any more.
-fn still_watched(config: &Config, current: &Snapshot, next: &Config) -> Vec<Watched> {
-    let mut watched = watched(config, current);
-    for Watched { upstream, checks, agents } in &mut watched {
-        let next = next.upstreams.iter().find(|next| next.name.as_str() == &*upstream.name);
-        let Some(next) = next else { continue };
-        if CheckSettings::of(&next.health).is_none() {
-            *checks = None;
-        }
-        if AgentSettings::of(&next.health).is_none() {
-            *agents = None;
-        }
-    }
-    watched
 }
 
 /// Returns where the configuration wants to listen.

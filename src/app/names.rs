@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::{App, watched};
+use super::App;
+use super::watched::watched;
 use crate::control_plane::compile::readdress;
 use crate::control_plane::config::Config;
 use crate::control_plane::discovery::{self, Discovery};
@@ -20,6 +21,7 @@ impl App {
         if !tell(&mut self.discovery, config, telemetry, &self.board) {
             return;
         }
+        let _operation = tracing::info_span!("follow_names").entered();
         let current = self.shared.snapshot.load_full();
         let snapshot = readdress(config, &self.discovery.addresses(), &current, telemetry, Instant::now());
         announce_arrivals(&snapshot, Some(&current), &self.board);

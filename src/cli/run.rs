@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use crate::app;
 use crate::control_plane::config;
 use crate::control_plane::config::telemetry::{LogConfig, LogFormat, LogLevel};
-use crate::telemetry::{LOG_VARIABLE, LogForm, start_log};
+use crate::telemetry::{LOG_VARIABLE, LogForm, SharedTraces, start_log};
 
 /// Flags of `plimsoll run`.
 #[derive(Debug, clap::Args)]
@@ -37,7 +37,9 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         Ok(loaded) => loaded,
         Err(report) => return fail(&report),
     };
-    if let Err(error) = start_program_log(&config.telemetry.log, arguments.log_format) {
+    let traces = SharedTraces::default();
+    let log = &config.telemetry.log;
+    if let Err(error) = start_program_log(log, arguments.log_format, SharedTraces::clone(&traces)) {
         return fail(&error);
     }
     if !warnings.is_empty() {
@@ -47,7 +49,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(&format!("cannot start: {error}; check the limit of open files")),
     };
-    match runtime.block_on(app::run(&arguments.config, config)) {
+    match runtime.block_on(app::run(&arguments.config, config, traces)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error),
     }
@@ -56,6 +58,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
 fn start_program_log(
     config: &LogConfig,
     format: Option<FormatArgument>,
+    traces: SharedTraces,
 ) -> Result<(), crate::telemetry::LogError> {
     let form = match format {
         Some(FormatArgument::Json) => LogForm::Json,
@@ -71,7 +74,7 @@ fn start_program_log(
         LogLevel::Trace => "trace",
     };
     let variable = std::env::var(LOG_VARIABLE).ok();
-    start_log(form, Some(variable.as_deref().unwrap_or(level)))
+    start_log(form, Some(variable.as_deref().unwrap_or(level)), traces)
 }
 
 fn fail(error: &dyn std::fmt::Display) -> ExitCode {

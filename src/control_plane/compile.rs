@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::config::Config;
 use super::discovery::Addresses;
 use crate::data_plane::snapshot::Snapshot;
-use crate::telemetry::Telemetry;
+use crate::telemetry::{Sampling, Telemetry};
 use crate::upstream::Upstream;
 
 /// Compiles `config`, with the `addresses` of its host names. What `previous` has in common with it (backends by name and
@@ -54,9 +54,10 @@ pub fn readdress(
 
 /// Compiles everything else around the upstreams.
 fn around(upstreams: Vec<Arc<Upstream>>, config: &Config, telemetry: &Telemetry) -> Snapshot {
+    let sampling = config.telemetry.traces.as_ref().map(|traces| Sampling::new(traces.sample.get()));
     let listeners = config.listeners.iter().map(|listener| {
         let routes = routes::table(config, listener, &upstreams, telemetry);
-        listeners::listener(listener, config.telemetry.slow, routes, telemetry)
+        listeners::listener(listener, (config.telemetry.slow, sampling), routes, telemetry)
     });
     Snapshot { listeners: listeners.collect(), upstreams }
 }

@@ -87,6 +87,7 @@ impl Discovery {
     /// answered or given up, five seconds at most. A name that has no address is news like any other.
     ///
     /// Cancel safe: answers that come later are taken by [`Discovery::news`].
+    #[tracing::instrument(name = "look_up", skip_all)]
     pub async fn look_up_all(&mut self, config: &Config) {
         let begun = Instant::now();
         let hosts: Vec<_> = hosts(config).collect();

@@ -187,7 +187,7 @@ impl Connection {
             Ok(planned) => planned,
             Err(refusal) => return Box::pin(self.refuse(&refusal, false, b"", &mut record)).await,
         };
-        record.planned(plan.route, plan.words, Instant::now());
+        record.planned(plan.route, plan.words, plan.trace, Instant::now());
         match plan.destination {
             Destination::Upstream(upstream) => self.forward(listener, upstream, plan, outbound, record).await,
             Destination::Answer(ref own) => Box::pin(self.answer(own, &plan, outbound, record)).await,

@@ -5,6 +5,7 @@
 mod entry;
 mod past;
 mod times;
+mod traced;
 mod trying;
 
 use std::net::SocketAddr;
@@ -18,7 +19,7 @@ use super::balance::Words;
 use super::route::Route;
 use super::snapshot::Listener;
 use super::worker::Worker;
-use crate::telemetry::{AttemptOutcome, Candidates, CodeClass, Label as _, RefusalReason};
+use crate::telemetry::{AttemptOutcome, Candidates, CodeClass, Label as _, RefusalReason, TraceContext};
 use crate::upstream::{Backend, Pick, Tried, Upstream};
 
 /// The status that is counted when the client left before it was answered; as in nginx, and never sent.
@@ -38,6 +39,7 @@ pub struct Record<'s> {
     upstream: Option<&'s Upstream>,
     backend: Option<&'s Backend>,
     words: Words,
+    trace: Option<TraceContext>,
     /// Attempts so far, those on stale connections not counted.
     pub attempts: u32,
     /// The place in the queue, from 1; 0 for none.
@@ -70,6 +72,7 @@ impl<'s> Record<'s> {
             upstream: None,
             backend: None,
             words: Words::default(),
+            trace: None,
             attempts: 0,
             queue_place: 0,
             trying: Trying::default(),
@@ -89,9 +92,16 @@ impl<'s> Record<'s> {
         self.times.head = at;
     }
 
-    /// Notes the route, and where the request's words stand.
-    pub(crate) fn planned(&mut self, route: Option<&'s Route>, words: Words, at: Instant) {
+    /// Notes the route, where the request's words stand, and its place in a trace.
+    pub(crate) fn planned(
+        &mut self,
+        route: Option<&'s Route>,
+        words: Words,
+        trace: Option<TraceContext>,
+        at: Instant,
+    ) {
         self.times.planned = at;
+        self.trace = trace;
         self.route = route;
         self.words = words;
         self.received_bytes = words.received;
@@ -211,6 +221,11 @@ impl<'s> Record<'s> {
         let slow = self.times.is_slow(self.listener.slow, now);
         if self.is_remembered(failed, slow) {
             self.remember(status, slow, head, now);
+        }
+        if let Some(context) = self.trace
+            && self.has_trace(context, status, slow)
+        {
+            self.worker.shared.traces.load().tell(Box::new(self.traced(context, status, head, now)));
         }
     }
 

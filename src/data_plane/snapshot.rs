@@ -14,7 +14,7 @@ use arc_swap::{ArcSwap, Cache};
 use super::http1::request::Limits;
 use super::http1::rewrite::ForwardPolicy;
 use super::route::RouteTable;
-use crate::telemetry::ListenerSeries;
+use crate::telemetry::{ListenerSeries, Sampling};
 use crate::upstream::Upstream;
 
 /// Everything the data plane works with at one time.
@@ -49,6 +49,8 @@ pub struct Listener {
     pub timeouts: ClientTimeouts,
     /// What backends are told about clients.
     pub forward: ForwardPolicy,
+    /// Which exchanges have a trace. None leaves what requests say of one as it is.
+    pub sampling: Option<Sampling>,
     /// The most connections open at a time, over all workers.
     pub connections_max: u64,
     /// The most requests on one connection.

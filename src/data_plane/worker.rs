@@ -13,7 +13,7 @@ use super::buffer::Buffers;
 use super::deadline::Deadlines;
 use super::pool::Pool;
 use super::snapshot::{Snapshot, SnapshotReader};
-use crate::telemetry::{AccessLog, Decisions, LogBatch, Telemetry, WorkerId};
+use crate::telemetry::{AccessLog, Decisions, LogBatch, SharedTraces, Telemetry, WorkerId};
 
 /// What a worker shares with the rest of the process.
 #[derive(Debug, Clone)]
@@ -24,6 +24,8 @@ pub struct Shared {
     pub telemetry: Arc<Telemetry>,
     /// Where lines of the access log go.
     pub access_log: Arc<ArcSwap<AccessLog>>,
+    /// Where traces go.
+    pub traces: SharedTraces,
     /// Wakes who waits for a backend, after its [alarm](crate::upstream::Backend::raise_alarm) was raised.
     pub alarms: Arc<watch::Sender<()>>,
 }

@@ -23,7 +23,12 @@ impl<L: Label, C: Cell> Default for ByLabel<L, C> {
 impl<L: Label, C: Cell> ByLabel<L, C> {
     /// Adds one to the cell of `value`.
     pub fn inc(&self, value: L) {
-        self.0.as_ref()[value.index()].add(1);
+        self.add(value, 1);
+    }
+
+    /// Adds `n` to the cell of `value`.
+    pub fn add(&self, value: L, n: u64) {
+        self.0.as_ref()[value.index()].add(n);
     }
 
     /// Reads the cell of `value`.

@@ -283,6 +283,12 @@ catalogue! {
         ACCESS_LOG_DROPPED = Counter "plimsoll_access_log_dropped_total" [] "lines",
             "Lines of the access log that were lost because its target could not keep up, refused them or was away.",
             when "lines are missing in the access log";
+        TRACES_EXPORTED = Counter "plimsoll_traces_exported_total" [] "traces",
+            "Traces that the collector has taken.",
+            when "you look for a trace that is not there";
+        TRACES_DROPPED = Counter "plimsoll_traces_dropped_total" [reason] "traces",
+            "Traces that did not reach the collector, by why.",
+            when "traces are missing: the collector is down, slow, or refuses them";
         PROCESS_CPU = Counter "process_cpu_seconds_total" [] "seconds",
             "User and system CPU time of the process.",
             when "you want the cost of a request, or a limit comes near";

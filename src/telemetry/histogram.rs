@@ -35,6 +35,15 @@ pub const BOUNDS_NS: [u64; 19] = [
 
 const BUCKETS: usize = BOUNDS_NS.len() + 1;
 
+/// Returns the bucket that a duration falls into.
+pub(super) fn bucket_of(duration: Duration) -> usize {
+    bucket_of_ns(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX))
+}
+
+fn bucket_of_ns(ns: u64) -> usize {
+    BOUNDS_NS.partition_point(|bound| *bound < ns)
+}
+
 /// Durations by bucket, with their sum. `C` says who may write: one thread ([`Counter`]) or all
 /// ([`super::SharedCounter`]).
 #[derive(Debug, Default)]
@@ -47,7 +56,7 @@ impl<C: Cell> Histogram<C> {
     /// Records one duration; longer than 584 years counts as that.
     pub fn record(&self, duration: Duration) {
         let ns = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
-        self.buckets[BOUNDS_NS.partition_point(|bound| *bound < ns)].add(1);
+        self.buckets[bucket_of_ns(ns)].add(1);
         self.sum_ns.add(ns);
     }
 

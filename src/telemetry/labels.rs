@@ -370,6 +370,16 @@ label! {
 }
 
 label! {
+    /// Why a trace did not reach the collector.
+    TraceDrop as "reason" {
+        /// As many wait as may: the collector is too slow, or there is more than it can take.
+        QueueFull = "queue_full",
+        /// The collector refused it, could not be reached, or did not answer in time.
+        ExportFailed = "export_failed",
+    }
+}
+
+label! {
     /// How a reload of the configuration ended.
     ReloadResult as "result" {
         /// The new configuration is in force.

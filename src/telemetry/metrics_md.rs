@@ -7,7 +7,7 @@ use super::histogram::BOUNDS_NS;
 use super::labels::{
     AcceptError, AttemptOutcome, BackendState, BalanceRule, CheckResult, CodeClass, EjectionReason, Label,
     NoneAvailable, PushResult, QueueEnd, RefusalReason, ReloadResult, RetryReason, RetryRefusal, Stickiness,
-    TransitionCause,
+    TraceDrop, TransitionCause,
 };
 
 const INTRODUCTION: &str = "\
@@ -86,6 +86,7 @@ fn values_of_labels(page: &mut String) {
     values::<AcceptError>(page, &c::LISTENER_ACCEPT_ERRORS);
     values::<PushResult>(page, &c::PUSHES);
     values::<ReloadResult>(page, &c::CONFIG_RELOADS);
+    values::<TraceDrop>(page, &c::TRACES_DROPPED);
 }
 
 fn values<L: Label>(page: &mut String, metric: &Metric) {

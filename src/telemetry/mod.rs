@@ -9,6 +9,7 @@
 //! - access_log: one line per exchange; program_log: what the program says about itself, through `tracing`.
 //! - decisions: what a worker remembers of its latest exchanges, and why each went where it did.
 //! - history: the last seconds of each backend, for the live page.
+//! - traces: single exchanges, told to a collector; exemplars: which of them stand for the buckets of a histogram.
 //! - series: the cells of one backend, upstream, listener, route, and of the process.
 
 mod access_log;
@@ -17,6 +18,7 @@ mod by_label;
 pub mod catalogue;
 mod cells;
 mod decisions;
+mod exemplars;
 mod exposition;
 mod histogram;
 mod history;
@@ -29,6 +31,7 @@ mod series;
 mod shards;
 mod status;
 mod timestamp;
+mod traces;
 mod worker_threads;
 
 pub use access_log::{
@@ -41,6 +44,7 @@ pub use decisions::{
     CANDIDATES_SHOWN, Candidate, Candidates, Decisions, Ending, Offset, PastExchange, RequestId, RequestLine,
     Stages, TRIES_KEPT, TraceId, Tries, Try, is_notable,
 };
+pub use exemplars::{Exemplar, Exemplars};
 pub use histogram::{BOUNDS_NS, Histogram, HistogramTotal};
 pub use history::{
     Column, History, Reading, SAMPLES_MAX, SECONDS_MAX, SECONDS_MIN, Sample, Scene, TRACKS_MAX, Track,
@@ -49,7 +53,7 @@ pub use history::{
 pub use labels::{
     AcceptError, AttemptOutcome, BackendState, BalanceRule, CheckResult, CodeClass, EjectionReason, Label,
     LookupResult, NoneAvailable, PickReason, PushResult, QueueEnd, RefusalReason, ReloadResult, RetryReason,
-    RetryRefusal, Stickiness, TransitionCause,
+    RetryRefusal, Stickiness, TraceDrop, TransitionCause,
 };
 pub use metrics_md::metrics_md;
 pub use program_log::{LOG_VARIABLE, LogError, LogForm, start_log};
@@ -59,6 +63,10 @@ pub use series::{
 };
 pub use shards::{Padded, PerWorker, WorkerId};
 pub use status::{StatusCounts, StatusTotal};
+pub use traces::{
+    Sampling, SharedTraces, Text, TraceContext, TraceParent, TraceProtocol, TraceSettings, TracedExchange,
+    TracedTry, Traces, TracesError,
+};
 
 use std::sync::Arc;
 use std::time::SystemTime;

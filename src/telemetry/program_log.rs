@@ -5,8 +5,13 @@
 
 use std::io::IsTerminal;
 
-use tracing_subscriber::EnvFilter;
+use tracing::Subscriber;
+use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+use tracing_subscriber::{EnvFilter, Registry};
+
+use super::traces::{self, SharedTraces};
 
 /// The environment variable that says what is logged, as `info` or `plimsoll::control_plane=debug,warn`.
 pub const LOG_VARIABLE: &str = "PLIMSOLL_LOG";
@@ -42,14 +47,15 @@ pub enum LogError {
     Started(#[from] tracing::subscriber::SetGlobalDefaultError),
 }
 
-/// Starts the program's log. `filter` is what a flag or [`LOG_VARIABLE`] says; `None` means `info`.
+/// Starts the program's log. `filter` is what a flag or [`LOG_VARIABLE`] says; `None` means `info`. What the program does, and
+/// logs meanwhile, also goes to `traces` while they are on.
 ///
 /// # Errors
 /// When the filter cannot be understood, or a log runs already.
-pub fn start_log(form: LogForm, filter: Option<&str>) -> Result<(), LogError> {
+pub fn start_log(form: LogForm, filter: Option<&str>, traces: SharedTraces) -> Result<(), LogError> {
     let colours =
         std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());
-    tracing::subscriber::set_global_default(subscriber(form, filter, colours, std::io::stderr)?)?;
+    tracing::subscriber::set_global_default(subscriber(form, filter, colours, std::io::stderr, traces)?)?;
     Ok(())
 }
 
@@ -58,18 +64,22 @@ fn subscriber<W>(
     filter: Option<&str>,
     colours: bool,
     writer: W,
-) -> Result<Box<dyn tracing::Subscriber + Send + Sync>, LogError>
+    traces: SharedTraces,
+) -> Result<Box<dyn Subscriber + Send + Sync>, LogError>
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
     let text = filter.map(str::trim).filter(|text| !text.is_empty()).unwrap_or(USUALLY);
     let filter =
         EnvFilter::try_new(text).map_err(|source| LogError::Filter { filter: text.to_owned(), source })?;
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_ansi(colours);
-    Ok(match form {
-        LogForm::Human => Box::new(lines.with_target(false).finish()),
-        LogForm::Json => Box::new(lines.json().flatten_event(true).with_current_span(false).finish()),
-    })
+    let lines = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(colours);
+    let lines = match form {
+        LogForm::Human => lines.with_target(false).boxed(),
+        LogForm::Json => lines.json().flatten_event(true).with_current_span(false).boxed(),
+    };
+    // A line tells what happened; during which operation is for traces.
+    let lines = lines.with_filter(filter).with_filter(filter_fn(|metadata| metadata.is_event()));
+    Ok(Box::new(Registry::default().with(lines).with(traces::layer(traces))))
 }
 
 #[cfg(test)]
@@ -83,8 +93,10 @@ mod tests {
         let target = Arc::clone(&written);
         let writer = move || Shared(Arc::clone(&target));
         tracing::subscriber::with_default(
-            subscriber(form, filter, colours, writer).expect("a good filter"),
+            subscriber(form, filter, colours, writer, SharedTraces::default()).expect("a good filter"),
             || {
+                // A line is the same during an operation that traces tell of.
+                let _during = tracing::info_span!("operation").entered();
                 tracing::info!(backend = "backend-1", cause = "check", "backend is down");
                 tracing::debug!("connection accepted");
             },
@@ -112,6 +124,7 @@ mod tests {
         assert_eq!(object["message"], "backend is down");
         assert_eq!(object["backend"], "backend-1");
         assert_eq!(object["level"], "INFO");
+        assert_eq!((&object["span"], &object["spans"]), (&serde_json::Value::Null, &serde_json::Value::Null));
     }
 
     #[test]
@@ -132,8 +145,10 @@ mod tests {
 
     #[test]
     fn a_filter_that_makes_no_sense_is_an_error_that_shows_it() {
-        let error =
-            subscriber(LogForm::Human, Some("plimsoll=loud"), false, std::io::sink).err().expect("an error");
+        let traces = SharedTraces::default();
+        let error = subscriber(LogForm::Human, Some("plimsoll=loud"), false, std::io::sink, traces)
+            .err()
+            .expect("an error");
         assert!(error.to_string().contains("plimsoll=loud"), "{error}");
     }
 }

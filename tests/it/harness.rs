@@ -6,6 +6,7 @@
 pub(crate) mod backend;
 pub(crate) mod balancer;
 pub(crate) mod browser;
+pub(crate) mod collector;
 pub(crate) mod metrics;
 pub(crate) mod own_network;
 pub(crate) mod place;

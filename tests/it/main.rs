@@ -53,6 +53,7 @@ mod reload;
 mod reload_listeners;
 mod runbook;
 mod start;
+mod traces;
 mod waiting_times;
 mod why;
 

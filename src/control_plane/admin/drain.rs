@@ -45,6 +45,9 @@ fn tell(state: &AdminState, upstream: &Upstream, backend: &Backend, drain: bool)
     } else {
         (Event::Ready(DrainSource::Operator), "an operator makes it ready")
     };
+    let operation = if drain { "drain" } else { "ready" };
+    let _during =
+        tracing::info_span!("backend", operation, upstream = upstream_name, backend = backend_name).entered();
     tracing::info!(upstream = upstream_name, backend = backend_name, "{words}");
     state.board.observe(upstream, backend, event, words);
 }

@@ -8,12 +8,12 @@ use crate::data_plane::http1::request::Limits;
 use crate::data_plane::http1::rewrite::{ForwardPolicy, Network};
 use crate::data_plane::route::RouteTable;
 use crate::data_plane::snapshot::{ClientTimeouts, Listener};
-use crate::telemetry::Telemetry;
+use crate::telemetry::{Sampling, Telemetry};
 
 /// Compiles one listener.
 pub(super) fn listener(
     config: &ListenerConfig,
-    slow: Duration,
+    (slow, sampling): (Duration, Option<Sampling>),
     routes: RouteTable,
     telemetry: &Telemetry,
 ) -> Listener {
@@ -43,6 +43,7 @@ pub(super) fn listener(
             via: config.forwarded.via,
             request_id: config.forwarded.request_id,
         },
+        sampling,
         connections_max: u64::from(config.max_connections),
         requests_per_connection: config.limits.requests_per_connection.unwrap_or(u64::MAX),
         routes,

@@ -6,14 +6,18 @@ use super::read::{duration, one_of};
 use super::section::Section;
 
 pub mod access_log;
+pub mod traces;
 
 pub use access_log::{AccessLogConfig, AccessLogFormat, AccessLogMode, LogTarget, SyslogAddress};
+use traces::TracesConfig;
 
 /// What the process writes about itself.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TelemetryConfig {
     /// One line per exchange.
     pub access_log: AccessLogConfig,
+    /// Traces of exchanges. None when nobody wants any.
+    pub traces: Option<TracesConfig>,
     /// The program's own log.
     pub log: LogConfig,
     /// After how long without the head of its answer an exchange is slow.
@@ -58,6 +62,7 @@ impl TelemetryConfig {
         let log = section.section("log");
         Self {
             access_log: AccessLogConfig::decode(&section.section("access_log")),
+            traces: TracesConfig::decode(section),
             log: LogConfig {
                 level: log.value("level", one_of(&LOG_LEVELS)),
                 format: log.value("format", one_of(&LOG_FORMATS)),

@@ -68,7 +68,7 @@ impl Connection {
         record.routed_to(upstream);
         let replay_max = outbound.len() + upstream.exchange.replay_buffer;
         let body = std::mem::take(&mut plan.body);
-        let upload = Upload::new(outbound, body, listener.limits.body, replay_max);
+        let upload = Upload::new(outbound, plan.parent_at, body, listener.limits.body, replay_max);
         let tried = Tried::new();
         let mut forwarding =
             Forwarding { connection: self, listener, upstream, plan, upload, record, tried, rival: None };
@@ -148,6 +148,9 @@ impl<'s> Forwarding<'_, 's> {
                     && let Some(address) = contact.pick.backend.address
                 {
                     self.upload.set_host(&address.to_string());
+                }
+                if let Some(span) = self.record.span_of_try(contact.pick.backend) {
+                    self.upload.set_parent(span);
                 }
                 Ok(Underway { contact, download, impatient: true, unhurried: true, sent_bytes: 0 })
             }

@@ -16,6 +16,7 @@ use crate::data_plane::http1::rewrite::{self, ClientLines, Onward};
 use crate::data_plane::route::{RequestFacts, Route, Target};
 use crate::data_plane::snapshot::Listener;
 use crate::data_plane::worker::Worker;
+use crate::telemetry::{Sampling, TraceContext, TraceParent};
 use crate::upstream::{HostHeader, Upstream, is_idempotent, is_safe};
 
 /// What planning reads besides the request.
@@ -49,6 +50,10 @@ pub(super) struct Plan<'s> {
     pub(super) body: Body,
     /// Where the words of the request stand.
     pub(super) words: Words,
+    /// Its place in a trace; None when there are no traces.
+    pub(super) trace: Option<TraceContext>,
+    /// Where in the rewritten head the parent id stands that the backend is told.
+    pub(super) parent_at: Option<usize>,
 }
 
 /// Where a request goes.
@@ -92,11 +97,9 @@ pub(super) fn plan<'s>(
     let destination = route.map_or(Destination::Nowhere, |route| destination(route, &facts));
     let mut outbound = planning.worker.buffers.take_small();
     let request_id = new_request_id(planning, &head);
-    rewrite::request(
-        &head,
-        &Onward { client: planning.lines, host: host_for(&destination), request_id },
-        &mut outbound,
-    );
+    let trace = planning.listener.sampling.as_ref().map(|sampling| trace(planning, sampling, &head));
+    let onward = Onward { client: planning.lines, host: host_for(&destination), request_id, trace };
+    let parent_at = rewrite::request(&head, &onward, &mut outbound);
     let declared = route.is_some_and(|route| route.idempotent);
     let mut plan = Plan {
         route,
@@ -117,6 +120,8 @@ pub(super) fn plan<'s>(
             minor: head.minor,
             received: head.len as u64,
         },
+        trace,
+        parent_at,
     };
     let len = head.len;
     inbound.consume(len);
@@ -179,6 +184,18 @@ fn host_for<'s>(destination: &Destination<'s>) -> Option<&'s str> {
         HostHeader::Backend => Some("backend"),
         HostHeader::Literal(host) => Some(host),
     }
+}
+
+/// Returns the place of the request in the trace that it brings, or in a new one: that is what an invalid `traceparent`
+/// leads to, and one that comes twice.
+fn trace(planning: Planning<'_, '_>, sampling: &Sampling, head: &RequestHead<'_, '_>) -> TraceContext {
+    let mut lines = head.fields.iter().filter(|field| field.name.eq_ignore_ascii_case("traceparent"));
+    let brought = match (lines.next(), lines.next()) {
+        (Some(only), None) => TraceParent::parse(only.value),
+        _ => None,
+    };
+    let mut rng = planning.worker.rng.borrow_mut();
+    TraceContext::new(brought, planning.lines.trusted(), sampling, || rng.u64(..))
 }
 
 fn new_request_id(planning: Planning<'_, '_>, head: &RequestHead<'_, '_>) -> Option<u64> {

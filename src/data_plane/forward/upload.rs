@@ -14,6 +14,7 @@ use tokio::net::TcpStream;
 use crate::data_plane::buffer::{Buffer, Buffers};
 use crate::data_plane::http1::Violation;
 use crate::data_plane::http1::body::Body;
+use crate::data_plane::http1::rewrite::hexadecimal;
 
 /// Why the client's side of the upload ended early.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +32,8 @@ pub enum UploadError {
 pub struct Upload {
     /// The head and the first part of the body, kept so that they can be sent again.
     outbound: Vec<u8>,
+    /// Where in it the parent id of `traceparent` stands.
+    parent_at: Option<usize>,
     written: usize,
     body: Body,
     body_max: u64,
@@ -52,11 +55,19 @@ pub struct Upload {
 }
 
 impl Upload {
-    /// Starts with `outbound`: the head and what has been read of `body`.
+    /// Starts with `outbound`: the head and what has been read of `body`. `parent_at` is where in it the parent id of
+    /// `traceparent` stands, if that is ours.
     #[must_use]
-    pub fn new(outbound: Vec<u8>, body: Body, body_max: u64, replay_max: usize) -> Self {
+    pub fn new(
+        outbound: Vec<u8>,
+        parent_at: Option<usize>,
+        body: Body,
+        body_max: u64,
+        replay_max: usize,
+    ) -> Self {
         Self {
             outbound,
+            parent_at,
             written: 0,
             body,
             body_max,
@@ -134,6 +145,16 @@ impl Upload {
         drop(replaced);
         let at = line + b"host: ".len();
         self.outbound.splice(at..at, host.bytes());
+        // It stands further behind.
+        self.parent_at = self.parent_at.map(|parent| parent + at + host.len() - (line + end));
+    }
+
+    /// Puts the span of an attempt into `traceparent`, before any of it is sent. Does nothing without a place for it.
+    pub fn set_parent(&mut self, span: u64) {
+        let place = self.parent_at.and_then(|at| self.outbound.get_mut(at..at + 16));
+        if let Some(place) = place {
+            place.copy_from_slice(&hexadecimal(span));
+        }
     }
 
     /// Starts over for another backend; only while [`Upload::is_replayable`].

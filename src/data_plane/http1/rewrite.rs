@@ -11,6 +11,7 @@ use httparse::Header;
 use super::head::{Lines, Name};
 use super::request::RequestHead;
 use super::response::ResponseHead;
+use crate::telemetry::TraceContext;
 
 /// Which lines about the client a listener adds, and whose own lines it believes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -120,10 +121,13 @@ pub struct Onward<'a> {
     pub host: Option<&'a str>,
     /// The id to add; `None` when the listener adds none or the trusted client brought one.
     pub request_id: Option<u64>,
+    /// The trace to tell of; `None` leaves what the client says of one as it is.
+    pub trace: Option<TraceContext>,
 }
 
-/// Appends to `out` the head that the backend receives.
-pub fn request(head: &RequestHead<'_, '_>, onward: &Onward<'_>, out: &mut Vec<u8>) {
+/// Appends to `out` the head that the backend receives. Returns where in `out` the parent id of its `traceparent` stands, if
+/// there is a trace to tell of: each attempt has its own.
+pub fn request(head: &RequestHead<'_, '_>, onward: &Onward<'_>, out: &mut Vec<u8>) -> Option<usize> {
     let client = onward.client;
     out.extend_from_slice(head.method.as_bytes());
     out.push(b' ');
@@ -145,9 +149,13 @@ pub fn request(head: &RequestHead<'_, '_>, onward: &Onward<'_>, out: &mut Vec<u8
         drop_expectation(head.fields, &mut dropped);
     }
     let own_lines = drop_client_lines(head, client, onward.request_id.is_some(), &mut dropped);
+    if let Some(trace) = &onward.trace {
+        drop_trace(head.fields, trace, &mut dropped);
+    }
     copy_lines(head.bytes, head.fields, dropped, out);
     out.extend_from_slice(&client.fixed);
     client_lines(head, client, own_lines, out);
+    let parent_at = onward.trace.map(|trace| trace_line(&trace, out));
     if let Some(id) = onward.request_id {
         out.extend_from_slice(b"x-request-id: ");
         out.extend_from_slice(&hexadecimal(id));
@@ -161,6 +169,31 @@ pub fn request(head: &RequestHead<'_, '_>, onward: &Onward<'_>, out: &mut Vec<u8
         line(out, "upgrade", protocol);
     }
     out.extend_from_slice(b"\r\n");
+    parent_at
+}
+
+/// Marks what the client says of a trace and does not go on: its own place in it, and what vendors keep there of a trace that
+/// is not continued (W3C Trace Context §4.3).
+fn drop_trace(fields: &[Header<'_>], trace: &TraceContext, dropped: &mut Lines) {
+    for (index, field) in fields.iter().enumerate() {
+        let ends_here = field.name.eq_ignore_ascii_case("traceparent")
+            || !trace.is_continued() && field.name.eq_ignore_ascii_case("tracestate");
+        if ends_here {
+            dropped.insert(index);
+        }
+    }
+}
+
+/// Writes `traceparent` (W3C Trace Context §3.2) with the first attempt as the parent. Returns where that stands.
+fn trace_line(trace: &TraceContext, out: &mut Vec<u8>) -> usize {
+    out.extend_from_slice(b"traceparent: 00-");
+    out.extend_from_slice(&hexadecimal((trace.trace >> 64) as u64));
+    out.extend_from_slice(&hexadecimal(trace.trace as u64));
+    out.push(b'-');
+    let parent_at = out.len();
+    out.extend_from_slice(&hexadecimal(trace.span_of_try(1)));
+    out.extend_from_slice(if trace.chosen { b"-01\r\n" } else { b"-00\r\n" });
+    parent_at
 }
 
 /// Marks the expectation of an HTTP/1.0 client, which is to be ignored (RFC 9110 §10.1.1): the backend reads HTTP/1.1,
@@ -216,11 +249,26 @@ pub fn response(head: &ResponseHead<'_, '_>, back: &Back<'_>, out: &mut Vec<u8>)
     out.extend_from_slice(b"\r\n");
 }
 
-/// Returns `id` as sixteen hexadecimal digits.
+/// Returns `id` as sixteen hexadecimal digits, eight at a time: one is written into most requests, four where there are
+/// traces.
 #[must_use]
 pub fn hexadecimal(id: u64) -> [u8; 16] {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    std::array::from_fn(|at| DIGITS[(id >> (60 - 4 * at) & 0xf) as usize])
+    let mut text = [0; 16];
+    text[..8].copy_from_slice(&eight_digits((id >> 32) as u32));
+    text[8..].copy_from_slice(&eight_digits(id as u32));
+    text
+}
+
+fn eight_digits(number: u32) -> [u8; 8] {
+    // Each half byte moves to a byte of its own.
+    let mut spread = u64::from(number);
+    spread = (spread << 16 | spread) & 0x0000_ffff_0000_ffff;
+    spread = (spread << 8 | spread) & 0x00ff_00ff_00ff_00ff;
+    spread = (spread << 4 | spread) & 0x0f0f_0f0f_0f0f_0f0f;
+    // One in those that are ten and more, which are letters.
+    let letters = (spread + 0x0606_0606_0606_0606) >> 4 & 0x0101_0101_0101_0101;
+    let to_letters = u64::from(b'a' - b'0' - 10);
+    (spread + 0x3030_3030_3030_3030 + letters * to_letters).to_be_bytes()
 }
 
 /// Which of the client's own forwarding lines are merged into ours.

@@ -85,6 +85,14 @@ impl Trying {
         self.last.as_mut().filter(|last| last.backend == backend && last.ended.is_none())
     }
 
+    /// Returns the number of the open try of a backend, counted from 1: the latest, where there are several.
+    pub(super) fn number(&self, backend: SeriesId) -> Option<u16> {
+        match &self.last {
+            Some(last) if last.backend == backend && last.ended.is_none() => Some(self.count()),
+            _ => self.before.as_ref()?.number(backend),
+        }
+    }
+
     /// Returns how many there were.
     pub(super) fn count(&self) -> u16 {
         self.before.as_ref().map_or(0, |before| before.count()).saturating_add(u16::from(self.last.is_some()))
@@ -146,11 +154,14 @@ mod tests {
         assert_eq!((trying.count(), trying.went_well(), trying.told(&times).count()), (0, false, 0));
         trying.began((one, PickReason::Balanced), 3, at(10), &times);
         trying.dialled(one);
+        assert_eq!((trying.number(one), trying.number(two)), (Some(1), None));
         trying.began((two, PickReason::OnlySuspects), 4, at(20), &times);
+        assert_eq!((trying.number(one), trying.number(two)), (Some(1), Some(2)));
         trying.connected(one, at(30), &times);
         trying.ended(two, end(AttemptOutcome::Ok, 40), &times);
         trying.ended(one, end(AttemptOutcome::Overtaken, 50), &times);
         assert_eq!((trying.count(), trying.went_well()), (2, false));
+        assert_eq!((trying.number(one), trying.number(two)), (None, None));
         let told = trying.told(&times);
         let [first, second] = told.iter().copied().collect::<Vec<Try>>()[..] else { panic!("{told:?}") };
         let micros = |at: Option<Offset>| at.map(Offset::as_micros);

@@ -143,6 +143,23 @@ impl Tries {
         open.find(|one| one.backend == backend && one.outcome.is_none())
     }
 
+    /// Returns the number of the open try of a backend, counted from 1 and without regard to how many are kept; None when
+    /// there is none.
+    pub fn number(&self, backend: SeriesId) -> Option<u16> {
+        let is_it = |one: &Try| one.backend == backend && one.outcome.is_none();
+        let place = self.kept.iter().rposition(|kept| kept.as_ref().is_some_and(is_it))?;
+        Some(self.number_at(place))
+    }
+
+    /// Visits the tries that are kept, each with its number.
+    pub fn numbered(&self) -> impl Iterator<Item = (u16, &Try)> {
+        self.iter().enumerate().map(|(place, one)| (self.number_at(place), one))
+    }
+
+    fn number_at(&self, place: usize) -> u16 {
+        if place == TRIES_KEPT - 1 { self.count } else { place as u16 + 1 }
+    }
+
     /// Visits the tries that are kept.
     pub fn iter(&self) -> impl Iterator<Item = &Try> {
         self.kept.iter().flatten()
@@ -244,6 +261,21 @@ mod tests {
     fn no_moment_takes_no_more_room_than_one() {
         assert_eq!(size_of::<Option<Offset>>(), 4);
         assert_eq!(size_of::<Option<Try>>(), 32);
+    }
+
+    #[test]
+    fn tries_are_numbered_in_their_order_whichever_are_kept() {
+        let ids = ids();
+        let mut tries = Tries::default();
+        for id in ids {
+            assert_eq!(tries.number(id), None);
+            tries.began(id, PickReason::Balanced, 0, Offset::START);
+            assert_eq!(tries.number(id), Some(tries.count()));
+        }
+        assert_eq!(tries.number(ids[1]), Some(2), "it goes on beside the others");
+        tries.ended(ids[1], AttemptOutcome::Ok, end());
+        assert_eq!(tries.number(ids[1]), None);
+        assert_eq!(tries.numbered().map(|(number, _)| number).collect::<Vec<_>>(), [1, 2, 3, 6]);
     }
 
     #[test]

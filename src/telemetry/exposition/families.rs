@@ -165,6 +165,10 @@ pub(super) static FAMILIES: &[(&Metric, Sample)] = &[
     (&c::LIVE_VIEWERS_DROPPED, |live, family| family.count("", live.process.live_viewers_dropped.get())),
     (&c::ACCESS_LOG_LINES, |live, family| family.count("", live.process.access_log_lines.get())),
     (&c::ACCESS_LOG_DROPPED, |live, family| family.count("", live.process.access_log_dropped.get())),
+    (&c::TRACES_EXPORTED, |live, family| family.count("", live.process.traces_exported.get())),
+    (&c::TRACES_DROPPED, |live, family| {
+        family.by_label("", |reason| live.process.traces_dropped.get(reason));
+    }),
 ];
 
 /// Every answer belongs to exactly one of three places, so the sum over the family is the number of all answers.

@@ -4,6 +4,7 @@ use std::time::SystemTime;
 
 use crate::telemetry::by_label::ByLabel;
 use crate::telemetry::cells::{Counter, FloatGauge, Gauge, LocalGauge, SharedCounter};
+use crate::telemetry::exemplars::Exemplars;
 use crate::telemetry::histogram::Histogram;
 use crate::telemetry::labels::{
     AttemptOutcome, BackendState, CheckResult, EjectionReason, Label, LookupResult, RetryReason,
@@ -48,6 +49,8 @@ pub struct BackendSeries {
     pub detection: Histogram<SharedCounter>,
     /// From the first sign of trouble to the last attempt that was still sent to it.
     pub redistribution: Histogram<SharedCounter>,
+    /// Traces of exchanges that are counted in [`BackendShard::request_duration`].
+    pub exemplars: Exemplars,
     up: Gauge,
     state: Gauge,
     last_transition: FloatGauge,
@@ -73,6 +76,7 @@ impl BackendSeries {
             ejections: ByLabel::default(),
             detection: Histogram::default(),
             redistribution: Histogram::default(),
+            exemplars: Exemplars::default(),
             up: Gauge::default(),
             state: Gauge::default(),
             last_transition: FloatGauge::default(),

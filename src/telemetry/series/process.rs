@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use crate::telemetry::by_label::ByLabel;
 use crate::telemetry::cells::{FloatGauge, Gauge, SharedCounter};
-use crate::telemetry::labels::{CodeClass, PushResult, ReloadResult};
+use crate::telemetry::labels::{CodeClass, PushResult, ReloadResult, TraceDrop};
 use crate::telemetry::seconds_since_epoch;
 use crate::telemetry::shards::WorkerId;
 use crate::telemetry::worker_threads::WorkerThreads;
@@ -32,6 +32,10 @@ pub struct ProcessSeries {
     pub access_log_lines: SharedCounter,
     /// Lines of the access log that were lost because its target could not keep up, refused them or was away.
     pub access_log_dropped: SharedCounter,
+    /// Traces that the collector has taken.
+    pub traces_exported: SharedCounter,
+    /// Traces that did not reach the collector.
+    pub traces_dropped: ByLabel<TraceDrop, SharedCounter>,
     reloads: ByLabel<ReloadResult, SharedCounter>,
     last_reload: FloatGauge,
     last_reload_ok: Gauge,

@@ -17,8 +17,52 @@ fn rewritten(input: &str, policy: &ForwardPolicy, client: [u8; 4], id: Option<u6
         RequestHead::parse(input.as_bytes(), &mut slots, &LIMITS).expect("well-formed").expect("complete");
     let client = ClientLines::new(policy, IpAddr::from(client), ([127, 0, 0, 1], 8080).into());
     let mut out = Vec::new();
-    request(&head, &Onward { client: &client, host: None, request_id: id }, &mut out);
+    let onward = Onward { client: &client, host: None, request_id: id, trace: None };
+    assert_eq!(request(&head, &onward, &mut out), None);
     String::from_utf8(out).expect("ascii")
+}
+
+/// What a backend is told of a trace, of all that a client says of one.
+fn told(lines: &str, trace: Option<TraceContext>) -> String {
+    let input = format!("GET / HTTP/1.1\r\nHost: a\r\n{lines}X: y\r\n\r\n");
+    let mut slots = field_slots();
+    let head =
+        RequestHead::parse(input.as_bytes(), &mut slots, &LIMITS).expect("well-formed").expect("complete");
+    let client = ClientLines::new(
+        &ForwardPolicy::default(),
+        IpAddr::from([10, 0, 0, 1]),
+        ([127, 0, 0, 1], 8080).into(),
+    );
+    let mut out = b"before".to_vec();
+    let parent_at =
+        request(&head, &Onward { client: &client, host: None, request_id: None, trace }, &mut out);
+    let parent = parent_at.map(|at| String::from_utf8_lossy(&out[at..at + 16]).into_owned());
+    assert_eq!(parent, trace.map(|trace| format!("{:016x}", trace.span_of_try(1))));
+    let text = String::from_utf8(out).expect("ascii");
+    let rest = text.strip_prefix("beforeGET / HTTP/1.1\r\nHost: a\r\n").expect("the rest stays");
+    rest.replace("X: y\r\n", "").strip_suffix("\r\n").expect("the head has an end").to_owned()
+}
+
+#[test]
+fn what_a_client_says_of_a_trace_goes_on_or_ends_as_the_specification_says() {
+    let brought = "Traceparent: 00-x-y-01\r\nTraceState: a=b\r\nTRACEPARENT: z\r\ntracestate: c=d\r\n";
+    assert_eq!(told(brought, None), brought, "without traces nothing is touched");
+    let begun = TraceContext { trace: 0xab, parent: 0, span: 1, chosen: true };
+    let parent = format!("{:016x}", begun.span_of_try(1));
+    let line = format!("traceparent: 00-000000000000000000000000000000ab-{parent}-01\r\n");
+    assert_eq!(told(brought, Some(begun)), line, "vendors' words on another trace go no further");
+    assert_eq!(told("", Some(begun)), line);
+    let continued = TraceContext { parent: 9, chosen: false, ..begun };
+    let line = line.replace("-01\r", "-00\r");
+    assert_eq!(told(brought, Some(continued)), format!("TraceState: a=b\r\ntracestate: c=d\r\n{line}"));
+}
+
+proptest::proptest! {
+    #[test]
+    fn an_id_is_written_as_its_hexadecimal_digits(id: u64) {
+        let text = hexadecimal(id);
+        proptest::prop_assert_eq!(String::from_utf8_lossy(&text), format!("{id:016x}"));
+    }
 }
 
 #[test]
