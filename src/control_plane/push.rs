@@ -26,7 +26,7 @@ pub use store::{GroupView, LoadReport};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::control_plane::now::Now;
-use crate::telemetry::{PushResult, Telemetry};
+use crate::telemetry::{PageForm, PushResult, Telemetry};
 use store::Store;
 
 /// What all groups hold, as text, is at most this many bodies of the largest size.
@@ -166,8 +166,8 @@ impl Pushes {
     }
 
     /// Appends all that is held to a page in the text format.
-    pub fn expose(&self, page: &mut String, now: Now) {
-        self.up_to_date(now).expose(page);
+    pub fn expose(&self, page: &mut String, form: PageForm, now: Now) {
+        self.up_to_date(now).expose(page, form);
     }
 
     /// Lists the groups.

@@ -5,6 +5,7 @@
 
 mod families;
 mod family;
+mod form;
 mod process;
 mod text;
 
@@ -14,6 +15,7 @@ use super::all_series::AllSeries;
 use super::catalogue::Metric;
 use families::Sample;
 use family::Family;
+pub use form::PageForm;
 pub(super) use process::RunningProcess;
 use text::Page;
 pub(super) use text::text_of;
@@ -37,10 +39,15 @@ static ORDER: LazyLock<Vec<(&Metric, Source)>> = LazyLock::new(|| {
     order
 });
 
-/// Writes everything in the catalogue in the text format, and gives it away piece by piece until `give` returns false.
-pub(super) fn render(series: &AllSeries, process: &RunningProcess, give: &mut dyn FnMut(String) -> bool) {
+/// Writes everything in the catalogue, and gives it away piece by piece until `give` returns false.
+pub(super) fn render(
+    series: &AllSeries,
+    process: &RunningProcess,
+    form: PageForm,
+    give: &mut dyn FnMut(String) -> bool,
+) {
     let (live, process) = (series.live(), process.read());
-    let mut page = Page::new(give);
+    let mut page = Page::new(form, give);
     for (metric, source) in ORDER.iter() {
         let mut family = Family::new(metric, &mut page);
         match source {

@@ -29,6 +29,10 @@ What `/metrics` on the admin address exports. This page is written from `src/tel
   gauges `push_time_seconds` and `push_failure_time_seconds`: when a push to it was last taken, and when one was last refused
   as inconsistent; 0 is never. As with a Pushgateway, scrape them with `honor_labels: true`. Unlike there, a group that is
   not renewed within `admin.push.expiry` is gone.
+- Who asks for it by `Accept: application/openmetrics-text; version=1.0.0`, as Prometheus does, gets OpenMetrics, others the
+  classic text format. It names counters without their `_total` in `TYPE` and `HELP` only, and writes the bound `1` as `1.0`.
+  There the buckets of `plimsoll_request_duration_seconds` have exemplars, each with the `trace_id` of an exchange whose
+  trace the collector has taken (`telemetry.traces`).
 - The reason `deadline` is fixed already and not counted yet: an exchange has no deadline as a whole.
 ";
 

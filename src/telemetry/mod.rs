@@ -45,6 +45,7 @@ pub use decisions::{
     Stages, TRIES_KEPT, TraceId, Tries, Try, is_notable,
 };
 pub use exemplars::{Exemplar, Exemplars};
+pub use exposition::PageForm;
 pub use histogram::{BOUNDS_NS, Histogram, HistogramTotal};
 pub use history::{
     Column, History, Reading, SAMPLES_MAX, SECONDS_MAX, SECONDS_MIN, Sample, Scene, TRACKS_MAX, Track,
@@ -85,9 +86,6 @@ pub struct Telemetry {
     series: Arc<AllSeries>,
     process: RunningProcess,
 }
-
-/// The Content-Type of [`Telemetry::render`]. Prometheus 3 refuses a scrape without one.
-pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 impl Telemetry {
     /// Makes the telemetry of a process whose data plane has this many workers.
@@ -136,22 +134,24 @@ impl Telemetry {
         &self.series.process
     }
 
-    /// Renders everything for a scrape, as [`CONTENT_TYPE`] says; sorted, so that two renderings can be compared.
+    /// Renders everything for a scrape, sorted, so that two renderings can be compared. Others may follow; the page ends with
+    /// [`PageForm::end`].
     ///
     /// Takes milliseconds with many backends and reads `/proc`: call it from the control plane's runtime, never from a
     /// worker.
     ///
     /// ```
-    /// # use plimsoll::telemetry::{Telemetry, WorkerId};
+    /// # use plimsoll::telemetry::{PageForm, Telemetry, WorkerId};
     /// let telemetry = Telemetry::new(1);
     /// let backend = telemetry.backend("web", "backend-1");
     /// backend.shard(WorkerId(0)).requests.inc(200);
     /// let line = r#"plimsoll_requests_total{upstream="web",backend="backend-1",code="200"} 1"#;
-    /// assert!(telemetry.render().contains(line));
+    /// assert!(telemetry.render(PageForm::Classic).contains(line));
+    /// assert!(telemetry.render(PageForm::OpenMetrics).contains(line));
     /// ```
-    pub fn render(&self) -> String {
+    pub fn render(&self, form: PageForm) -> String {
         let mut page = String::new();
-        self.render_piecewise(&mut |piece| {
+        self.render_piecewise(form, &mut |piece| {
             page.push_str(&piece);
             true
         });
@@ -160,8 +160,8 @@ impl Telemetry {
 
     /// Renders the same, and gives it away in pieces of some ten KiB, until `give` returns false: no more of the page is in
     /// memory than its reader has not taken yet.
-    pub fn render_piecewise(&self, give: &mut dyn FnMut(String) -> bool) {
-        exposition::render(&self.series, &self.process, give);
+    pub fn render_piecewise(&self, form: PageForm, give: &mut dyn FnMut(String) -> bool) {
+        exposition::render(&self.series, &self.process, form, give);
     }
 }
 

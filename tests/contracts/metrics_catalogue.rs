@@ -6,8 +6,8 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
 
 use plimsoll::telemetry::{
-    AttemptOutcome, BackendState, CheckResult, CodeClass, NoneAvailable, RefusalReason, ReloadResult,
-    RetryReason, Telemetry, TransitionCause, WorkerId, metrics_md,
+    AttemptOutcome, BackendState, CheckResult, CodeClass, NoneAvailable, PageForm, RefusalReason,
+    ReloadResult, RetryReason, Telemetry, TransitionCause, WorkerId, metrics_md,
 };
 
 use crate::tree;
@@ -89,5 +89,5 @@ fn rendering_with_data() -> String {
     route.shard(two).requests.inc(CodeClass::Success);
     telemetry.process().record_reload(ReloadResult::Ok, SystemTime::now());
     telemetry.process().worker_started(one);
-    telemetry.render()
+    telemetry.render(PageForm::Classic)
 }

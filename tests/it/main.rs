@@ -44,6 +44,7 @@ mod command_line;
 mod dashboards;
 mod drain;
 mod drain_backend;
+mod exemplars;
 mod host_names;
 mod httplog;
 mod live_page;

@@ -10,7 +10,7 @@ use std::task::{Context, Poll, ready};
 
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::State;
-use axum::http::header;
+use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use hyper::body::Frame;
 use tokio::sync::mpsc;
@@ -18,29 +18,32 @@ use tokio::task::JoinHandle;
 
 use super::AdminState;
 use crate::control_plane::now::Now;
-use crate::telemetry::CONTENT_TYPE;
+use crate::telemetry::PageForm;
 
 /// How many pieces may wait for the client.
 const AHEAD: usize = 4;
 
 /// Answers `GET /metrics`: our own, and those that were pushed.
-pub(super) async fn metrics(State(state): State<AdminState>) -> Response {
+pub(super) async fn metrics(State(state): State<AdminState>, fields: HeaderMap) -> Response {
+    let accepted = fields.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let form = PageForm::accepted(&accepted.collect::<Vec<_>>().join(","));
     let (pieces, waiting) = mpsc::channel(AHEAD);
     let write = move || {
         // What has expired is counted before it is told how much that is.
         let mut pushed = String::new();
         if let Some(pushes) = &state.pushes {
-            pushes.expose(&mut pushed, Now::read());
+            pushes.expose(&mut pushed, form, Now::read());
         }
         // Who does not take a piece is gone.
         let mut give = |piece: String| pieces.blocking_send(piece).is_ok();
-        state.telemetry.render_piecewise(&mut give);
+        state.telemetry.render_piecewise(form, &mut give);
+        pushed.push_str(form.end());
         if !pushed.is_empty() {
             give(pushed);
         }
     };
     let page = Page { waiting, writing: tokio::task::spawn_blocking(write) };
-    ([(header::CONTENT_TYPE, CONTENT_TYPE)], Body::new(page)).into_response()
+    ([(header::CONTENT_TYPE, form.content_type()), (header::VARY, "accept")], Body::new(page)).into_response()
 }
 
 /// The body of the answer.

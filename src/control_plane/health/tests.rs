@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::check::Outcome;
 use super::*;
-use crate::telemetry::{BackendState, CheckResult, Telemetry, TransitionCause};
+use crate::telemetry::{BackendState, CheckResult, PageForm, Telemetry, TransitionCause};
 use crate::upstream::{BackendSettings, Sign, SlowStart, Thresholds, UpstreamSettings};
 
 const MS: Duration = Duration::from_millis(1);
@@ -343,7 +343,7 @@ async fn the_task_ends_when_its_backend_leaves() {
     stage.nothing_begins().await;
     assert!(gone.iter().all(|backend| backend.upgrade().is_none()), "nobody holds them any more");
     assert_eq!(stage.board.last_result("web", "backend-1"), None);
-    assert!(!stage.telemetry.render().contains("backend-1"), "and so their series are gone");
+    assert!(!stage.telemetry.render(PageForm::Classic).contains("backend-1"), "and so their series are gone");
 }
 
 #[tokio::test(start_paused = true)]

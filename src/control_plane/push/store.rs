@@ -1,6 +1,7 @@
 //! The groups of pushed metrics: who fits in, who is shown, who has been there for too long. Pure: time is an argument.
 
 mod fit;
+mod form;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use super::series::Pushed;
 use super::text::Kind;
 use super::{Mode, Refusal};
 use crate::control_plane::now::Now;
-use crate::telemetry::{push_help, push_label, push_number, seconds_since_epoch};
+use crate::telemetry::{PageForm, push_label, push_number, seconds_since_epoch};
 
 /// What the receiver itself says of each group, as the Pushgateway does; what others push under these names is dropped.
 const PUSH_TIME: (&str, &str) =
@@ -176,15 +177,16 @@ impl Store {
     }
 
     /// Appends all metrics to a page.
-    pub(super) fn expose(&self, page: &mut String) {
+    pub(super) fn expose(&self, page: &mut String, form: PageForm) {
         page.reserve(self.bytes);
         for (name, family) in &self.families {
             let help = family.parts.values().find_map(|part| part.help.as_deref());
-            head(page, name, help, family.kind);
-            family.parts.values().for_each(|part| page.push_str(&part.text));
+            let is_taken = |short: &str| self.families.contains_key(short);
+            form::head(page, (name, help), family.kind, form, is_taken);
+            family.parts.values().for_each(|part| form::lines(page, &part.text, family.kind, form));
         }
-        self.expose_times(page, FAILURE_TIME, |group| group.failed.as_ref().map(|(at, _)| *at));
-        self.expose_times(page, PUSH_TIME, |group| group.pushed);
+        self.expose_times(page, FAILURE_TIME, form, |group| group.failed.as_ref().map(|(at, _)| *at));
+        self.expose_times(page, PUSH_TIME, form, |group| group.pushed);
     }
 
     /// Lists the groups.
@@ -218,12 +220,13 @@ impl Store {
         &self,
         page: &mut String,
         (name, help): (&str, &str),
+        form: PageForm,
         of: impl Fn(&Group) -> Option<Now>,
     ) {
         if self.groups.is_empty() {
             return;
         }
-        head(page, name, Some(help), Kind::Gauge);
+        form::head(page, (name, Some(help)), Kind::Gauge, form, |_| false);
         for (key, group) in &self.groups {
             let mut labels = String::new();
             let instance = key.get("instance").is_none().then_some(("instance", ""));
@@ -303,14 +306,5 @@ impl Group {
     /// shown is no fresher for it.
     fn renewed(&self) -> Option<Now> {
         self.pushed.or(self.failed.as_ref().map(|(at, _)| *at))
-    }
-}
-
-fn head(page: &mut String, name: &str, help: Option<&str>, kind: Kind) {
-    if let Some(help) = help {
-        push_help(page, name, help);
-    }
-    for part in ["# TYPE ", name, " ", kind.as_str(), "\n"] {
-        page.push_str(part);
     }
 }

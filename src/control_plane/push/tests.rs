@@ -59,7 +59,7 @@ impl Receiver {
 
     fn lines(&self, wanted: impl Fn(&str) -> bool) -> String {
         let mut page = String::new();
-        self.pushes.expose(&mut page, self.now());
+        self.pushes.expose(&mut page, PageForm::Classic, self.now());
         page.lines().filter(|line| wanted(line)).map(|line| format!("{line}\n")).collect()
     }
 

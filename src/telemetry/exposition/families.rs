@@ -19,7 +19,12 @@ const NONE: &str = "none";
 
 pub(super) static FAMILIES: &[(&Metric, Sample)] = &[
     (&c::REQUESTS, requests),
-    (&c::REQUEST_DURATION, |live, family| backend_durations(live, family, |shard| &shard.request_duration)),
+    (&c::REQUEST_DURATION, |live, family| {
+        for at in &live.backends {
+            let total = added_up(at.shards(), |shard| &shard.request_duration);
+            family.histogram_with(&at.labels, &total, Some(&at.exemplars));
+        }
+    }),
     (&c::ADDED_DURATION, |live, family| {
         for at in &live.listeners {
             family.histogram(&at.labels, &added_up(at.shards(), |shard| &shard.added_duration));

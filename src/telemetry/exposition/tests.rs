@@ -1,5 +1,7 @@
 use super::*;
-use crate::telemetry::{AttemptOutcome, BackendState, Telemetry, TransitionCause, WorkerId, catalogue};
+use crate::telemetry::{
+    AttemptOutcome, BackendState, PageForm, Telemetry, TransitionCause, WorkerId, catalogue,
+};
 use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
@@ -33,7 +35,7 @@ fn what_is_exported_is_exactly_the_catalogue() {
         telemetry.route("all"),
     );
     telemetry.process().worker_started(WorkerId(0));
-    let text = telemetry.render();
+    let text = telemetry.render(PageForm::Classic);
     let mut lines = text.lines().peekable();
     let mut exported = Vec::new();
     while let Some(head) = lines.next() {
@@ -68,13 +70,13 @@ fn every_answer_is_in_the_sum_of_requests_also_without_a_backend() {
     backend.shard(WorkerId(1)).requests.inc(299);
     upstream.shard(WorkerId(1)).requests_no_backend.inc(503);
     listener.unrouted(WorkerId(0)).inc(400);
-    let text = telemetry.render();
+    let text = telemetry.render(PageForm::Classic);
     assert_eq!(sum(&text, "plimsoll_requests_total{"), 4.0);
     assert!(text.contains(r#"plimsoll_requests_total{upstream="web",backend="none",code="503"} 1"#));
     assert!(text.contains(r#"plimsoll_requests_total{upstream="none",backend="none",code="400"} 1"#));
     drop(listener);
     assert_eq!(
-        sum(&telemetry.render(), "plimsoll_requests_total{"),
+        sum(&telemetry.render(PageForm::Classic), "plimsoll_requests_total{"),
         4.0,
         "a listener left and took answers along"
     );
@@ -84,7 +86,7 @@ fn every_answer_is_in_the_sum_of_requests_also_without_a_backend() {
 fn a_known_backend_is_shown_with_zeros_until_nobody_holds_it() {
     let telemetry = Telemetry::new(2);
     let backend = telemetry.backend("web", "backend-1");
-    let text = telemetry.render();
+    let text = telemetry.render(PageForm::Classic);
     for code in [200, 404, 500, 502, 503, 504] {
         let line =
             format!(r#"plimsoll_requests_total{{upstream="web",backend="backend-1",code="{code}"}} 0"#);
@@ -96,9 +98,9 @@ fn a_known_backend_is_shown_with_zeros_until_nobody_holds_it() {
     ));
     let again = telemetry.backend("web", "backend-1");
     drop(backend);
-    assert!(telemetry.render().contains("backend-1"));
+    assert!(telemetry.render(PageForm::Classic).contains("backend-1"));
     drop(again);
-    assert!(!telemetry.render().contains("backend-1"));
+    assert!(!telemetry.render(PageForm::Classic).contains("backend-1"));
 }
 
 #[test]
@@ -107,7 +109,7 @@ fn a_transition_is_visible_with_state_cause_and_time() {
     let backend = telemetry.backend("web", "backend-1");
     let at = SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_250);
     backend.record_transition(BackendState::Ejected, TransitionCause::Outlier, at);
-    let text = telemetry.render();
+    let text = telemetry.render(PageForm::Classic);
     let labels = r#"upstream="web",backend="backend-1""#;
     for line in [
         format!(r#"plimsoll_backend_transitions_total{{{labels},state="ejected",cause="outlier"}} 1"#),
@@ -123,7 +125,9 @@ fn names_from_the_configuration_cannot_break_the_format() {
     let telemetry = Telemetry::new(1);
     let _backend = telemetry.backend("we\"b\n", "back\\slash");
     assert!(
-        telemetry.render().contains(r#"plimsoll_backend_up{upstream="we\"b\n",backend="back\\slash"} 0"#)
+        telemetry
+            .render(PageForm::Classic)
+            .contains(r#"plimsoll_backend_up{upstream="we\"b\n",backend="back\\slash"} 0"#)
     );
 }
 
@@ -133,7 +137,7 @@ fn two_renderings_of_the_same_state_are_equal() {
     let held: Vec<_> = (0..20).map(|n| telemetry.backend("web", &format!("backend-{n}"))).collect();
     held[3].shard(WorkerId(1)).attempts.inc(AttemptOutcome::Reset);
     let ours = || {
-        let text = telemetry.render();
+        let text = telemetry.render(PageForm::Classic);
         text.lines().filter(|line| !line.contains("process_")).map(str::to_owned).collect::<Vec<_>>()
     };
     assert_eq!(ours(), ours());
@@ -141,7 +145,7 @@ fn two_renderings_of_the_same_state_are_equal() {
 
 #[test]
 fn a_metric_without_a_sample_leaves_no_head() {
-    let text = Telemetry::new(1).render();
+    let text = Telemetry::new(1).render(PageForm::Classic);
     assert!(!text.contains("plimsoll_backend_up"), "there is no backend");
     assert!(text.contains("# TYPE plimsoll_ready gauge\nplimsoll_ready 0\n"), "{text}");
 }
@@ -151,7 +155,7 @@ fn a_page_is_given_away_in_pieces_of_bounded_size_until_nobody_wants_more() {
     let telemetry = Telemetry::new(2);
     let held: Vec<_> = (0..500).map(|n| telemetry.backend("web", &format!("backend-{n}"))).collect();
     let (mut page, mut sizes) = (String::new(), Vec::new());
-    telemetry.render_piecewise(&mut |piece| {
+    telemetry.render_piecewise(PageForm::Classic, &mut |piece| {
         // Also what a piece has allocated: it is not grown, and so not copied, while it is filled.
         sizes.push(piece.capacity());
         page.push_str(&piece);
@@ -162,7 +166,7 @@ fn a_page_is_given_away_in_pieces_of_bounded_size_until_nobody_wants_more() {
     assert!(page.ends_with('\n') && page.lines().count() > 50_000);
 
     let mut pieces = 0;
-    telemetry.render_piecewise(&mut |_| {
+    telemetry.render_piecewise(PageForm::Classic, &mut |_| {
         pieces += 1;
         pieces < 3
     });
@@ -181,7 +185,7 @@ fn a_scrape_of_a_thousand_backends_is_quick() {
     }
     let render = || {
         let started = tokio::time::Instant::now();
-        let lines = telemetry.render().lines().count();
+        let lines = telemetry.render(PageForm::Classic).lines().count();
         assert!(lines > 100_000, "{lines} lines");
         started.elapsed()
     };

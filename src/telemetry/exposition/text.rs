@@ -1,4 +1,4 @@
-//! The text exposition format 0.0.4, written without an allocation for a line, and handed over piece by piece.
+//! The text exposition format 0.0.4, and OpenMetrics 1.0, written without an allocation for a line, and handed over piece by piece.
 //!
 //! Instead of the `prometheus` crate's model and encoder (whose text it equals, a test compares them), because a page of a
 //! thousand backends has close to two hundred thousand lines: there each sample is a dozen allocations, here a few copies
@@ -9,6 +9,8 @@
 
 use std::fmt::Write;
 
+use super::PageForm;
+
 /// A page is handed over in pieces of about this size, in bytes: they stay in a processor's cache, and what waits for a slow
 /// reader does not grow with the number of series.
 const PIECE: usize = 64 * 1024;
@@ -18,6 +20,7 @@ const SAMPLE: usize = 8 * 1024;
 
 /// A page of metrics while it is being written.
 pub(super) struct Page<'g> {
+    pub(super) form: PageForm,
     out: String,
     /// What many lines have in common, for who writes them.
     common: String,
@@ -27,8 +30,8 @@ pub(super) struct Page<'g> {
 
 impl<'g> Page<'g> {
     /// Begins a page that is given away piece by piece, until `give` returns false.
-    pub(super) fn new(give: &'g mut dyn FnMut(String) -> bool) -> Self {
-        Self { out: String::with_capacity(PIECE + SAMPLE), common: String::new(), give, wanted: true }
+    pub(super) fn new(form: PageForm, give: &'g mut dyn FnMut(String) -> bool) -> Self {
+        Self { form, out: String::with_capacity(PIECE + SAMPLE), common: String::new(), give, wanted: true }
     }
 
     /// Returns where to write, and a text to work with. None when nobody wants the rest.
@@ -60,11 +63,11 @@ pub(in super::super) fn text_of(labels: &[(&str, &str)]) -> String {
 }
 
 /// Writes the line that says what a metric is.
-pub(crate) fn push_help(out: &mut String, name: &str, help: &str) {
+pub(crate) fn push_help(out: &mut String, name: &str, help: &str, form: PageForm) {
     for part in ["# HELP ", name, " "] {
         out.push_str(part);
     }
-    escape(out, help, false);
+    escape(out, help, form == PageForm::OpenMetrics);
     out.push('\n');
 }
 
@@ -122,14 +125,15 @@ fn push_escaped(out: &mut String, piece: &str, last: &str) {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::time::{Duration, SystemTime};
 
     use prometheus::proto::{self, LabelPair, MetricFamily, MetricType};
     use prometheus::{Encoder as _, TextEncoder};
 
     use super::super::family::Family;
     use super::*;
-    use crate::telemetry::catalogue::{BACKEND_WEIGHT, REQUEST_DURATION};
+    use crate::telemetry::catalogue::{BACKEND_WEIGHT, REQUEST_DURATION, RETRIES};
+    use crate::telemetry::exemplars::{Exemplar, Exemplars};
     use crate::telemetry::histogram::{Histogram, HistogramTotal};
 
     const NAMES: [&str; 7] = ["plain", "quo\"te", "back\\slash", "line\nfeed", "ünïcode", "\\\"\n", ""];
@@ -194,7 +198,7 @@ mod tests {
             ours.push_str(&piece);
             true
         };
-        let mut page = Page::new(&mut give);
+        let mut page = Page::new(PageForm::Classic, &mut give);
         let labels = NAMES.map(|name| text_of(&[("upstream", name), ("backend", name)]));
         let mut weights = Family::new(&BACKEND_WEIGHT, &mut page);
         labels.iter().zip(VALUES).for_each(|(labels, value)| weights.number(labels, value));
@@ -205,6 +209,50 @@ mod tests {
             assert_eq!(ours, theirs);
         }
         assert_eq!(ours.as_bytes(), theirs);
+    }
+
+    #[test]
+    fn openmetrics_names_counters_and_bounds_in_its_own_way_and_has_exemplars() {
+        let at = SystemTime::UNIX_EPOCH + Duration::from_millis(1_520_879_607_789);
+        let exemplars = Exemplars::default();
+        exemplars.record(Exemplar { trace: 0xab, value: Duration::from_millis(30), at });
+        exemplars.record(Exemplar { trace: 0xcd, value: Duration::from_secs(60), at });
+        let histogram: Histogram = Histogram::default();
+        histogram.record(Duration::from_millis(30));
+        let mut total = HistogramTotal::default();
+        histogram.add_to(&mut total);
+        let labels = r#"upstream="app",backend="one""#;
+        let page = |form| {
+            let mut text = String::new();
+            let mut give = |piece: String| {
+                text.push_str(&piece);
+                true
+            };
+            let mut page = Page::new(form, &mut give);
+            Family::new(&RETRIES, &mut page).count(labels, 3);
+            Family::new(&REQUEST_DURATION, &mut page).histogram_with(labels, &total, Some(&exemplars));
+            page.end();
+            text
+        };
+        let open = page(PageForm::OpenMetrics);
+        for line in [
+            "# TYPE plimsoll_retries counter".to_owned(),
+            format!("plimsoll_retries_total{{{labels}}} 3"),
+            "# TYPE plimsoll_request_duration_seconds histogram".to_owned(),
+            format!(r#"plimsoll_request_duration_seconds_bucket{{{labels},le="1.0"}} 1"#),
+            format!(
+                "plimsoll_request_duration_seconds_bucket{{{labels},le=\"0.05\"}} 1 \
+                 # {{trace_id=\"000000000000000000000000000000ab\"}} 0.03 1520879607.789"
+            ),
+            format!(
+                "plimsoll_request_duration_seconds_bucket{{{labels},le=\"+Inf\"}} 1 \
+                 # {{trace_id=\"000000000000000000000000000000cd\"}} 60 1520879607.789"
+            ),
+        ] {
+            assert!(open.lines().any(|shown| shown == line), "{line} in\n{open}");
+        }
+        assert_eq!(open.matches("trace_id").count(), 2, "no other bucket has one");
+        assert!(!page(PageForm::Classic).contains("trace_id"), "the classic form knows none");
     }
 
     #[test]

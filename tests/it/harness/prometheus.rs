@@ -86,6 +86,8 @@ impl Prometheus {
         let arguments = [
             "--config.file=prometheus.yml".to_owned(),
             "--storage.tsdb.path=data".to_owned(),
+            // As in compose.yaml.
+            "--enable-feature=exemplar-storage".to_owned(),
             format!("--web.listen-address={address}"),
         ];
         let mut program = Program::start(folder.path(), "prometheus", arguments);
