@@ -13,11 +13,12 @@ const STAND_INS: &str = "deploy/compose/stand-ins.yaml";
 const BALANCER: &str = "deploy/compose/plimsoll.yaml";
 
 /// Where people find what, on 127.0.0.1.
-const PORTS: [(&str, &[u16]); 5] = [
+const PORTS: [(&str, &[u16]); 6] = [
     ("plimsoll", &[8080, 9900]),
     ("prometheus", &[9090]),
     ("pushgateway", &[9091]),
     ("alertmanager", &[9093]),
+    ("jaeger", &[16686]),
     ("grafana", &[3000]),
 ];
 
@@ -214,7 +215,7 @@ fn services_wait_for_what_they_need_and_never_for_what_may_be_missing() {
         .filter(|(_, service)| service["profiles"].is_array())
         .map(|(name, _)| name)
         .collect();
-    assert_eq!(optional, BTreeSet::from(["grafana".to_owned(), "k6".to_owned()]));
+    assert_eq!(optional, BTreeSet::from(["grafana", "jaeger", "k6"].map(str::to_owned)));
     assert_of_each("the order of the start is wrong", |_, service| {
         let needs = service["depends_on"].as_object();
         needs
@@ -266,13 +267,15 @@ fn the_balancer_of_the_stack_has_a_valid_configuration_and_the_backends_of_the_s
     assert_eq!(names, there, "a backend is called as its service, and so as its agent");
     assert_eq!(asked, there.iter().map(|name| format!("{name}:8000")).collect());
     assert_eq!(config.admin.address.port(), 9900);
+    let traces = config.telemetry.traces.expect("the stack shows traces");
+    assert_eq!(traces.collector.to_string(), "http://jaeger:4317");
 }
 
 #[test]
 fn prometheus_and_grafana_ask_services_of_the_stack() {
     let services = services(STACK);
     let address =
-        Regex::new(r#"(?:^|[\["/ ])([a-z0-9-]+):(\d{4})\b"#).expect("invariant: a constant pattern");
+        Regex::new(r#"(?:^|[\["/ ])([a-z0-9-]+):(\d{4,5})\b"#).expect("invariant: a constant pattern");
     let folder = "monitoring/";
     let files: Vec<File> = (tree::all().into_iter())
         .filter(|file| file.path == "monitoring/prometheus.yml" || file.path.contains("/datasources/"))

@@ -55,7 +55,7 @@ impl Stack {
         command.args(["compose", "--project-name", &self.project]).args(arguments);
         command.current_dir(env!("CARGO_MANIFEST_DIR")).env_remove("COMPOSE_PROFILES");
         // Any free port, so that a stack which somebody works with is not in the way.
-        for port in ["TRAFFIC", "ADMIN", "PROMETHEUS", "PUSHGATEWAY", "ALERTMANAGER", "GRAFANA"] {
+        for port in ["TRAFFIC", "ADMIN", "PROMETHEUS", "PUSHGATEWAY", "ALERTMANAGER", "JAEGER", "GRAFANA"] {
             command.env(format!("{port}_PORT"), "0");
         }
         command

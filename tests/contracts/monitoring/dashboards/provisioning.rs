@@ -50,6 +50,28 @@ fn grafana_knows_how_often_is_scraped() {
 }
 
 #[test]
+fn an_exemplar_leads_to_a_trace_in_a_data_source_that_is_there() {
+    with_document("datasources/prometheus.yml", |_, root| {
+        let sources: Vec<_> = root.list("datasources").collect();
+        let prometheus = sources[0].get("jsonData").expect("Prometheus has settings");
+        let leads: Vec<_> = prometheus.list("exemplarTraceIdDestinations").collect();
+        assert!(leads.iter().all(|lead| value(*lead, &["name"]).as_deref() == Some("trace_id")));
+        let to = |key| leads.iter().filter_map(|lead| value(*lead, &[key])).collect::<Vec<_>>();
+        assert_eq!(
+            to("url"),
+            ["http://127.0.0.1:16686/trace/$${__value.raw}"],
+            "as compose.yaml publishes it"
+        );
+        for uid in to("datasourceUid") {
+            let known = sources.iter().find(|source| value(**source, &["uid"]).as_deref() == Some(&uid));
+            assert_eq!(known.and_then(|known| value(*known, &["type"])).as_deref(), Some("jaeger"), "{uid}");
+        }
+    });
+    let asks = |board: &Board| board.file.text.matches("\"exemplar\": true").count();
+    assert!(Board::all().iter().map(asks).sum::<usize>() > 0, "a graph of latencies shows exemplars");
+}
+
+#[test]
 fn the_files_are_the_source_of_the_dashboards() {
     with_document("dashboards/plimsoll.yml", |_, root| {
         let provider = root.list("providers").next().expect("there is a provider");
