@@ -50,9 +50,17 @@ impl Clients {
     }
 }
 
+/// The most that the balancer's and a backend's image may have, in bytes.
+const IMAGE_MAX: u64 = 12_000_000;
+
 #[test]
 fn a_backend_that_is_killed_is_seen_and_missed_by_nobody() {
     let Some(stack) = Stack::up() else { return };
+    for service in ["plimsoll", "backend-1"] {
+        let image = stack.inspect(service, "{{.Image}}");
+        let size = stack::inspect(&image, "{{.Size}}").parse::<u64>().expect("an image has a size");
+        assert!(size <= IMAGE_MAX, "the image of {service} has {size} bytes");
+    }
     everything_is_watched(&stack);
     let clients = Clients::start(stack.address("plimsoll", 8080));
     stack.expect(PATIENT, "count(instance:cpu_usage:fresh)", 3.0);

@@ -73,11 +73,7 @@ impl Stack {
     /// What Docker tells of a service's container, in the words of a template.
     #[track_caller]
     pub(crate) fn inspect(&self, service: &str, template: &str) -> String {
-        let container = self.compose(&["ps", "--all", "--quiet", service]);
-        let arguments = ["inspect", "--format", template, &container];
-        let told = Command::new("docker").args(arguments).output().expect("docker can be run");
-        assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
-        String::from_utf8_lossy(&told.stdout).trim().to_owned()
+        inspect(&self.compose(&["ps", "--all", "--quiet", service]), template)
     }
 
     /// Gets a path of a service as JSON.
@@ -148,6 +144,15 @@ impl Drop for Stack {
             say(&format!("not taken down: {}", String::from_utf8_lossy(&down.stderr)));
         }
     }
+}
+
+/// What Docker tells of a container or an image, in the words of a template.
+#[track_caller]
+pub(crate) fn inspect(what: &str, template: &str) -> String {
+    let arguments = ["inspect", "--format", template, what];
+    let told = Command::new("docker").args(arguments).output().expect("docker can be run");
+    assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
+    String::from_utf8_lossy(&told.stdout).trim().to_owned()
 }
 
 /// Tells whoever runs the tests.
