@@ -38,22 +38,24 @@ const SAVED_UP: Duration = SAMPLED_EVERY.saturating_mul(REMEMBERED as u32 - 1);
 pub struct Decisions {
     usual: Ring<Arc<PastExchange>>,
     notable: Ring<Arc<PastExchange>>,
-    /// When the next sample is due; `None` before the first.
-    due: Option<Instant>,
+    /// When the next sample is due, and where the span of time begins that this lies in; `None` before the first.
+    due: Option<(Instant, Instant)>,
 }
 
 impl Decisions {
     /// Says whether a usual exchange that is decided about now is to be remembered; cheap. Asked once per exchange, before
     /// anything is picked, so that what was known then can be kept with it.
     ///
-    /// The first 128 are, then 20 a second; every second without any gives 20 more, up to 128.
+    /// The first hundred and some are, then 20 a second; every second without any gives 20 more. Of each 50 ms the first one
+    /// after a moment by lot is: at regular moments, turns and clients that ask regularly would be in step with them.
     pub fn samples(&mut self, now: Instant) -> bool {
-        if self.due.is_some_and(|due| now < due) {
+        if self.due.is_some_and(|(due, _)| now < due) {
             return false;
         }
         // As if nothing had been asked for since the beginning of the time in which they are saved up.
         let saved = now.checked_sub(SAVED_UP).unwrap_or(now);
-        self.due = Some(self.due.map_or(saved, |due| due.max(saved)) + SAMPLED_EVERY);
+        let span = self.due.map_or(saved, |(_, span)| span.max(saved)) + SAMPLED_EVERY;
+        self.due = Some((span + SAMPLED_EVERY.mul_f32(fastrand::f32()), span));
         true
     }
 
@@ -205,11 +207,35 @@ mod tests {
             (0..count).filter(|n| decisions.samples(begin + from + every * *n)).count()
         };
         let second = Duration::from_secs(1);
-        assert_eq!(taken(&mut decisions, Duration::ZERO, 1_000, Duration::ZERO), REMEMBERED);
-        assert_eq!(taken(&mut decisions, Duration::from_millis(1), 10_000, second / 10_000), 20);
+        let whole_ring = REMEMBERED - 2..=REMEMBERED;
+        assert!(whole_ring.contains(&taken(&mut decisions, Duration::ZERO, 1_000, Duration::ZERO)));
+        assert!((19..=22).contains(&taken(
+            &mut decisions,
+            Duration::from_millis(1),
+            10_000,
+            second / 10_000
+        )));
         assert_eq!(taken(&mut decisions, 2 * second, 600, second / 10), 600, "so few are all taken");
-        assert_eq!(taken(&mut decisions, 120 * second, 1_000, Duration::ZERO), REMEMBERED, "saved up again");
-        assert_eq!(taken(&mut decisions, 121 * second, 1_000, Duration::ZERO), 20, "after one second");
+        assert!(
+            whole_ring.contains(&taken(&mut decisions, 120 * second, 1_000, Duration::ZERO)),
+            "saved up again"
+        );
+        assert!(
+            (19..=22).contains(&taken(&mut decisions, 121 * second, 1_000, Duration::ZERO)),
+            "after a second"
+        );
+    }
+
+    #[test]
+    fn a_sample_is_not_in_step_with_those_who_come_by_turns() {
+        let (mut decisions, begin) = (Decisions::default(), Instant::now() + Duration::from_secs(60));
+        let mut of_turn = [0; 12];
+        // As many in 50 ms as divides the turns.
+        for n in 0..12_000_u32 {
+            let sampled = decisions.samples(begin + SAMPLED_EVERY / 3 * n);
+            of_turn[n as usize % 12] += u32::from(sampled && n > 1_000);
+        }
+        assert!(of_turn.iter().all(|taken| (150..=500).contains(taken)), "of each about 300: {of_turn:?}");
     }
 
     #[test]

@@ -92,8 +92,8 @@ fn the_graphs_move_and_nothing_is_fetched_from_elsewhere() {
     open(&mut browser, &fleet.page());
     let shape = "[...document.querySelectorAll('.curves path')].map((path) => path.getAttribute('d'))";
     let shapes = |browser: &mut Browser| browser.eval(shape).as_array().cloned().unwrap_or_default();
-    // Three backends in rps, share and CPU, where the workers are as well; four classes; two quantiles; four kinds of errors.
-    browser.wait_for(&format!("{shape}.length === 3 + 3 + 4 + 4 + 2 + 4"));
+    // Three backends in rps and share; the workers' CPU; four classes; two quantiles; four kinds of errors.
+    browser.wait_for(&format!("{shape}.length === 3 + 3 + 1 + 4 + 2 + 4"));
     let before = shapes(&mut browser);
     browser.wait_for(&format!("{shape}[0] !== {}", before[0]));
     let seconds = |curve: &Value| curve.as_str().map_or(0, |curve| curve.split(['M', 'L']).count());

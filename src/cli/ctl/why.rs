@@ -214,7 +214,8 @@ impl Candidates {
         let mut lines = vec![format!("  backends {when}, after {}", span(Some(self.at_ms)))];
         lines.extend(table(head, self.backends.iter().map(Candidate::row)));
         if self.others > 0 {
-            lines.push(format!("    and {} others, {} of them with new work", self.others, self.others_in));
+            let (others, with) = (self.others, self.others_in);
+            lines.push(format!("    others: {others}, with a share of new work: {with}"));
         }
         lines
     }
@@ -327,7 +328,7 @@ mod tests {
         backend    state       in flight  weight  share   latency
         backend-1  up          2 of 4     1       33.3 %  4.00 ms  tried before, suspect
         backend-3  slow_start  0          0.25    8.3 %   -        picked
-        and 2 others, 1 of them with new work
+        others: 2, with a share of new work: 1
 
     workers [1] did not answer; theirs are missing
     ");

@@ -76,7 +76,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 ///   there; `status`: `503`, or a class as `5xx`; `limit`: how many, 20 by default.
 /// - `notable=true`: only those that failed, were slow (`telemetry.slow`), or did not simply get their answer from the first
 ///   backend picked. Each worker remembers the latest 128 of them, and as many of the others, of which at full load it
-///   takes a sample of 20 a second: an exchange that is not found went as usual, or was long ago.
+///   takes 20 a second by lot: an exchange that is not found went as usual, or was long ago.
 /// - `upstream` in the answer is null where the balancer answered by itself, and, as `backend`, where the name has left
 ///   the configuration since; `route` where none matched.
 /// - `reason`: why it was refused or failed; `pick`: why this backend; `outcome`: how that ended, null for a try that

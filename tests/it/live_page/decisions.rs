@@ -51,11 +51,14 @@ fn a_decision_is_explained_when_it_is_opened_and_found_again_by_its_request_id()
          && one.x.baseVal.value + one.width.baseVal.value <= 1000.001)",
     );
     assert_eq!(inside, true);
-    // The list goes on below what is being read.
+    // The list stands still below what is being read, though more has happened.
+    browser.eval("window.first = document.querySelector('#decisions > li'); true");
     fleet.backends[0].revive();
     browser
         .wait_for("document.querySelector('tr[data-key=\"app/backend-1\"] .state').innerText !== '✕ down'");
     assert_eq!(browser.text(EXPLANATION), told);
+    assert_eq!(browser.eval("document.querySelector('#decisions > li') === window.first"), true);
+    assert_eq!(browser.eval("document.querySelector('#still').hidden"), false);
     browser.press("Enter");
     browser.wait_for("document.querySelector('.explanation:not([hidden])') === null");
     let id = told.lines().skip_while(|line| *line != "Request").nth(1).expect("a request id").to_owned();

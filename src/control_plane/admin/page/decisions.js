@@ -39,8 +39,8 @@ export class Decisions {
     this.asked = 0;
     this.due = true;
     this.waiting = false;
-    /** Those that somebody has opened: they stay, however many come after them. */
-    this.opened = new Map();
+    /** How many are open. While one is, the list stands still, so that nobody loses what they are reading. */
+    this.open = 0;
     this.#offer();
     this.#search();
     view.addEventListener("data", () => this.#look());
@@ -72,7 +72,6 @@ export class Decisions {
   /** Asks something else, at once. */
   #turnTo(what) {
     Object.assign(this, what);
-    this.opened.clear();
     this.due = true;
     this.#ask();
   }
@@ -83,7 +82,8 @@ export class Decisions {
     const notable = total && total.server_error + total.failed + total.retries + total.rescues > 0;
     const any = this.choice.value === "false" || this.sought !== "" || slowest(total);
     this.due ||= notable || (any && total && total.success > 0);
-    if (this.due && !this.waiting && this.view.frozen === null && Date.now() - this.asked >= PAUSE) this.#ask();
+    const still = this.open > 0 || this.view.frozen !== null;
+    if (this.due && !this.waiting && !still && Date.now() - this.asked >= PAUSE) this.#ask();
   }
 
   async #ask() {
@@ -106,12 +106,10 @@ export class Decisions {
 
   #draw(exchanges) {
     say(byId("no-decisions"), this.sought === "" ? this.choice.none : NOT_FOUND);
-    const known = new Map(exchanges.map((exchange) => [keyOf(exchange), exchange]));
-    const shown = [...new Map([...known, ...this.opened]).values()];
-    shown.sort((one, other) => Date.parse(other.at) - Date.parse(one.at));
-    byId("no-decisions").hidden = shown.length > 0;
+    byId("no-decisions").hidden = exchanges.length > 0;
     const several = (this.view.history.latest?.upstreams.length ?? 0) > 1;
-    keep(byId("decisions"), shown, { key: keyOf, make: (exchange) => this.#item(exchange, several) });
+    keep(byId("decisions"), exchanges, { key: keyOf, make: (exchange) => this.#item(exchange, several) });
+    this.#count();
   }
 
   #item(exchange, several) {
@@ -136,8 +134,12 @@ export class Decisions {
     set(button, "aria-expanded", String(opens));
     place.hidden = !opens;
     place.replaceChildren(...(opens ? new Explanation(exchange).elements : []));
-    if (opens) this.opened.set(keyOf(exchange), exchange);
-    else this.opened.delete(keyOf(exchange));
+    this.#count();
+  }
+
+  #count() {
+    this.open = byId("decisions").querySelectorAll('[aria-expanded="true"]').length;
+    byId("still").hidden = this.open === 0;
   }
 }
 

@@ -28,7 +28,7 @@ export class Explanation {
   #way() {
     const { listener, route, upstream, balance, request_id: request, trace_id: trace } = this.exchange;
     const way = [listener, route === null ? "no route" : `route ${route}`];
-    if (upstream !== null) way.push(`${upstream} (${(balance ?? "").replaceAll("_", " ")})`);
+    if (upstream !== null) way.push(`${upstream} (${plain(balance ?? "").replace("ewma", "EWMA")})`);
     return el("dl", { class: "way" }, fact("Way", way.join(" → ")), request && fact("Request", el("code", {}, request)),
       trace && fact("Trace", el("code", {}, trace)));
   }
@@ -52,13 +52,13 @@ export class Explanation {
     const stages = placed(one);
     const outcome = one.outcome === null ? "cut off" : plain(one.outcome);
     const told = stages.map(({ stage, took }) => el("span", {}, key(stage), `${stage} ${latency(took)}`));
-    const from = one.dialled ? "new connection" : "connection from the pool";
+    const from = one.dialled ? "a new connection" : "a connection from the pool";
+    const others = one.in_flight === 0 ? "nothing else in flight" : `${one.in_flight} others in flight`;
     return el("li", {},
       el("p", {}, el("b", {}, `${one.number}. ${one.backend ?? "a backend that is gone"}`), " ",
         el("span", { class: "outcome", "data-level": one.outcome === "ok" ? "good" : "bad" }, outcome),
         isNumber(one.total_ms) ? ` after ${latency(one.total_ms)}` : null,
-        el("span", { class: "quiet" }, ` picked ${plain(one.pick)} at ${latency(one.start_ms)}, ${from}, `
-          + `${one.in_flight} in flight`)),
+        el("span", { class: "quiet" }, `: ${plain(one.pick)} at ${latency(one.start_ms)}, ${from}, ${others}`)),
       this.#bar(stages), el("p", { class: "stages" }, ...told));
   }
 
@@ -101,7 +101,7 @@ function candidates({ before_try: before, at_ms: at, backends, others, others_in
     withLatency ? el("td", { class: "num" }, latency(one.latency_ms)) : null));
   const some = othersIn === others ? "all" : othersIn;
   const rest = others === 0 ? null
-    : el("p", { class: "quiet" }, `${plural(others, "other backend")}, ${some} with new work.`);
+    : el("p", { class: "quiet" }, `${plural(others, "other backend")}, ${some} with a share of new work.`);
   return [el("h3", {}, `Backends ${when}, ${latency(at)} after it began`),
     el("table", { class: "candidates" },
       el("thead", {}, el("tr", {}, ...head.map((name, place) =>

@@ -5,22 +5,29 @@ import { amount, latency, percent, share } from "./format.js";
 /** CPU usage above which a backend has little left, in percent. */
 const CPU_HIGH = 85;
 
-/** One series for each backend that is drawn. */
-function ofBackends(view, read) {
+/** One series for each backend that is drawn. The others are added up; on `each` one's own scale, they have their mean. */
+function ofBackends(view, read, each = false) {
   return view.drawn.map(({ name, slot, track, others }) => ({
     key: name,
-    name,
+    name: track || !each ? name : `${name}, each`,
     look: slot === null ? "others" : `b${slot}`,
-    values: track ? read(track) : sumOf(others.map(read)),
+    values: track ? read(track) : together(others.map(read), each),
   }));
 }
 
-/** Adds lists of numbers; of what all know nothing, so does the sum. */
-function sumOf(lists) {
+/** Adds lists of numbers, or takes their mean; of what all know nothing, so does the result. */
+function together(lists, mean) {
   return (lists[0] ?? []).map((_, at) => {
     const known = lists.map((values) => values[at]).filter((value) => value !== null);
-    return known.length === 0 ? null : known.reduce((sum, value) => sum + value, 0);
+    const sum = known.reduce((sum, value) => sum + value, 0);
+    return known.length === 0 ? null : mean ? sum / known.length : sum;
   });
+}
+
+/** The CPU of those backends that an agent speaks for. */
+function usages(view) {
+  const drawn = ofBackends(view, (track) => track.columns.cpu, true);
+  return drawn.filter(({ values }) => values.some((usage) => usage !== null));
 }
 
 function rates(track) {
@@ -43,7 +50,7 @@ export const KINDS = [
     form: "lines",
     format: amount,
     least: 1,
-    series: (view) => ofBackends(view, rates),
+    series: (view) => ofBackends(view, rates, true),
   },
   {
     id: "share",
@@ -63,7 +70,7 @@ export const KINDS = [
     least: 100,
     line: CPU_HIGH,
     series: (view) => [
-      ...ofBackends(view, (track) => track.columns.cpu).filter(({ name }) => !/ others$/.test(name)),
+      ...usages(view),
       { key: "\nplimsoll", name: "plimsoll", look: "ours", values: view.history.track()?.columns.cpu ?? [] },
     ],
   },
