@@ -9,6 +9,7 @@ mod traced;
 mod trying;
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -211,11 +212,12 @@ impl<'s> Record<'s> {
     /// Ends the exchange: `status` was answered (or [`CLIENT_GONE`]), `head` is the head as backends received it.
     pub fn end(&mut self, status: u16, head: &[u8], now: Instant) {
         self.ended = true;
-        self.count(status, now);
+        let added = self.times.added(self.attempts, self.body_came_later);
+        self.count(status, added, now);
         let log = self.worker.access_log();
         let failed = status >= 500 || self.reason.is_some();
         if log.wants(failed) {
-            let entry = self.entry(status, head, now, log.tells_load());
+            let entry = self.entry((status, added), head, now, log.tells_load());
             self.worker.log_batch.borrow_mut().write(&log, &entry);
         }
         let slow = self.times.is_slow(self.listener.slow, now);
@@ -229,7 +231,7 @@ impl<'s> Record<'s> {
         }
     }
 
-    fn count(&self, status: u16, now: Instant) {
+    fn count(&self, status: u16, added: Duration, now: Instant) {
         let id = self.worker.id;
         let listener = self.listener.series.shard(id);
         match (self.backend, self.upstream) {
@@ -249,7 +251,7 @@ impl<'s> Record<'s> {
         }
         listener.received_bytes.add(self.received_bytes);
         listener.sent_bytes.add(self.sent_bytes);
-        listener.added_duration.record(self.times.added(self.attempts, self.body_came_later));
+        listener.added_duration.record(added);
     }
 }
 

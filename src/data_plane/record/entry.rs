@@ -1,7 +1,7 @@
 //! The exchange as a line of the access log; and the connection on which none came.
 
 use std::net::SocketAddr;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
@@ -17,21 +17,19 @@ use crate::telemetry::{
 const HEAD_TIMEOUT: u16 = 408;
 
 impl<'s> Record<'s> {
-    /// Returns the exchange as it ended, with `status` and the rewritten `head`; with the load of the moment, if wanted.
+    /// Returns the exchange as it ended, with `status`, the time that was `added` and the rewritten `head`; with the load of
+    /// the moment, if wanted.
     pub(super) fn entry<'e>(
         &'e self,
-        status: u16,
+        (status, added): (u16, Duration),
         head: &'e [u8],
         now: Instant,
         with_load: bool,
     ) -> Entry<'e> {
-        let times = &self.times;
-        let since =
-            |end: Option<Instant>, start: Instant| end.map(|end| end.saturating_duration_since(start));
-        let acquired = times.connected.or(times.queued).map_or(times.planned, |(_, at)| at);
+        let total = now.duration_since(self.times.started);
         let headers = Headers::of(head);
         Entry {
-            time: SystemTime::now() - now.duration_since(times.started),
+            time: SystemTime::now() - total,
             request_id: headers.request_id.unwrap_or_default(),
             trace_id: headers.traceparent.and_then(trace_id),
             client: self.client,
@@ -54,21 +52,33 @@ impl<'s> Record<'s> {
             tries: self.logged_tries(),
             request_bytes: self.received_bytes,
             response_bytes: self.sent_bytes,
-            timings: Timings {
-                head: Some(times.head.duration_since(times.started)),
-                route: Some(times.planned.duration_since(times.head)),
-                admission: times.queued.map(|(begun, at)| at.saturating_duration_since(begun)),
-                connect: times.connected.map(|(begun, at)| at.saturating_duration_since(begun)),
-                send: since(times.sent, acquired),
-                wait: times.first_byte.and_then(|first| since(Some(first), times.sent?)),
-                relay: times.first_byte.map(|first| now.saturating_duration_since(first)),
-                total: Some(now.duration_since(times.started)),
-                ..Timings::default()
-            },
-            answer_started: times.head_sent.is_some(),
-            added: times.added(self.attempts, self.body_came_later),
+            timings: self.timings(total),
+            answer_started: self.times.head_sent.is_some(),
+            added,
             user_agent: headers.user_agent,
             load: with_load.then(|| self.load()),
+        }
+    }
+
+    /// Returns how long each stage took. Each moment is asked once how far it is from the start: what lies between two of
+    /// them is cheaper to subtract from that than to ask for.
+    fn timings(&self, total: Duration) -> Timings {
+        let times = &self.times;
+        let offset = |at: Instant| at.saturating_duration_since(times.started);
+        let between = |(from, to): (Instant, Instant)| to.saturating_duration_since(from);
+        let (head, planned) = (offset(times.head), offset(times.planned));
+        let (sent, first_byte) = (times.sent.map(offset), times.first_byte.map(offset));
+        let acquired = times.connected.or(times.queued).map_or(planned, |(_, at)| offset(at));
+        Timings {
+            head: Some(head),
+            route: Some(planned.saturating_sub(head)),
+            admission: times.queued.map(between),
+            balance: None,
+            connect: times.connected.map(between),
+            send: sent.map(|sent| sent.saturating_sub(acquired)),
+            wait: first_byte.and_then(|first| Some(first.saturating_sub(sent?))),
+            relay: first_byte.map(|first| total.saturating_sub(first)),
+            total: Some(total),
         }
     }
 
@@ -137,7 +147,7 @@ pub(crate) fn log_null(worker: &Worker, listener: &Listener, client: SocketAddr,
         response_bytes: 0,
         timings: Timings { total: Some(lasted), ..Timings::default() },
         answer_started: false,
-        added: std::time::Duration::ZERO,
+        added: Duration::ZERO,
         user_agent: None,
         load: log.tells_load().then(|| connections(worker, listener)),
     };

@@ -30,7 +30,11 @@ use super::entry::{Entry, METHOD_MAX, PATH_MAX, REQUEST_ID_MAX, TRACE_ID_MAX};
 use super::fields::{address, number};
 use super::stamp::Stamp;
 use super::termination;
-use super::text::Bounded;
+use super::text::{Bounded, Bytes};
+
+/// What stands for itself in the request line, and in a captured header.
+static REQUEST: Bytes = Bytes::graphic_without(b"\"#");
+static CAPTURED: Bytes = Bytes::graphic_without(b"\"#{|}");
 
 /// Appends an entry, without a newline.
 pub(super) fn line(entry: &Entry<'_>, stamp: &mut Stamp, out: &mut Vec<u8>) {
@@ -95,7 +99,7 @@ fn load(entry: &Entry<'_>, out: &mut Vec<u8>) {
 }
 
 fn request(entry: &Entry<'_>, out: &mut Vec<u8>) {
-    let captured = |text, limit, out: &mut Vec<u8>| Bounded::new(text, limit).hash_encoded(b"\"#{|}", out);
+    let captured = |text, limit, out: &mut Vec<u8>| Bounded::new(text, limit).hash_encoded(&CAPTURED, out);
     out.extend_from_slice(b" {");
     captured(entry.request_id, REQUEST_ID_MAX, out);
     out.push(b'|');
@@ -104,9 +108,9 @@ fn request(entry: &Entry<'_>, out: &mut Vec<u8>) {
         return out.extend_from_slice(b"} \"<BADREQ>\"");
     }
     out.extend_from_slice(b"} \"");
-    Bounded::new(entry.method, METHOD_MAX).hash_encoded(b"\"#", out);
+    Bounded::new(entry.method, METHOD_MAX).hash_encoded(&REQUEST, out);
     out.push(b' ');
-    Bounded::new(entry.path, PATH_MAX).hash_encoded(b"\"#", out);
+    Bounded::new(entry.path, PATH_MAX).hash_encoded(&REQUEST, out);
     out.push(b' ');
     out.extend_from_slice(entry.version.as_bytes());
     out.push(b'"');

@@ -23,10 +23,12 @@ pub(super) fn line(entry: &Entry<'_>, stamp: &mut Stamp, out: &mut Vec<u8>) {
 struct Object<'o>(&'o mut Vec<u8>);
 
 impl Object<'_> {
+    #[inline(always)]
     fn raw(&mut self, text: &str) {
         self.0.extend_from_slice(text.as_bytes());
     }
 
+    #[inline(always)]
     fn optional(&mut self, key: &str, duration: Option<Duration>) {
         self.raw(key);
         match duration {
@@ -35,6 +37,7 @@ impl Object<'_> {
         }
     }
 
+    #[inline(always)]
     fn quoted(&mut self, word: Option<&str>) {
         let Some(word) = word else { return self.raw("null") };
         self.0.push(b'"');
@@ -44,6 +47,7 @@ impl Object<'_> {
 }
 
 impl Fields for Object<'_> {
+    #[inline(always)]
     fn text(&mut self, key: Key, text: Option<Bounded<'_>>) {
         self.raw(key.json);
         match text {
@@ -52,11 +56,13 @@ impl Fields for Object<'_> {
         }
     }
 
+    #[inline(always)]
     fn word(&mut self, key: Key, word: Option<&str>) {
         self.raw(key.json);
         self.quoted(word);
     }
 
+    #[inline(always)]
     fn address(&mut self, key: Key, address: SocketAddr) {
         self.raw(key.json);
         self.0.push(b'"');
@@ -64,11 +70,13 @@ impl Fields for Object<'_> {
         self.0.push(b'"');
     }
 
+    #[inline(always)]
     fn number(&mut self, key: Key, number: u64) {
         self.raw(key.json);
         fields::number(number, self.0);
     }
 
+    #[inline(always)]
     fn milliseconds(&mut self, key: Key, duration: Duration) {
         self.raw(key.json);
         fields::milliseconds(duration, self.0);

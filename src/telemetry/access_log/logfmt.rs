@@ -9,7 +9,10 @@ use std::time::Duration;
 use super::entry::{Entry, LoggedTry};
 use super::fields::{self, Fields, Key, Stage};
 use super::stamp::Stamp;
-use super::text::Bounded;
+use super::text::{Bounded, Bytes};
+
+/// What a value without quotes consists of.
+static BARE: Bytes = Bytes::graphic_without(b"\"=\\");
 
 /// Appends an entry, without a newline.
 pub(super) fn line(entry: &Entry<'_>, stamp: &mut Stamp, out: &mut Vec<u8>) {
@@ -21,36 +24,40 @@ pub(super) fn line(entry: &Entry<'_>, stamp: &mut Stamp, out: &mut Vec<u8>) {
 struct Pairs<'o>(&'o mut Vec<u8>);
 
 impl Pairs<'_> {
+    #[inline(always)]
     fn raw(&mut self, text: &str) {
         self.0.extend_from_slice(text.as_bytes());
     }
 }
 
 impl Fields for Pairs<'_> {
+    #[inline(always)]
     fn text(&mut self, key: Key, text: Option<Bounded<'_>>) {
         let Some(text) = text else { return };
         self.raw(key.logfmt);
-        let is_bare =
-            |byte: u8| matches!(byte, b'!'..=b'~') & (byte != b'"') & (byte != b'=') & (byte != b'\\');
-        if !text.is_empty() && text.is_all(is_bare) { text.plain(self.0) } else { text.quoted(self.0) }
+        if !text.is_empty() && text.is_all(&BARE) { text.plain(self.0) } else { text.quoted(self.0) }
     }
 
+    #[inline(always)]
     fn word(&mut self, key: Key, word: Option<&str>) {
         let Some(word) = word else { return };
         self.raw(key.logfmt);
         self.raw(if word.is_empty() { "\"\"" } else { word });
     }
 
+    #[inline(always)]
     fn address(&mut self, key: Key, address: SocketAddr) {
         self.raw(key.logfmt);
         fields::address(address, self.0);
     }
 
+    #[inline(always)]
     fn number(&mut self, key: Key, number: u64) {
         self.raw(key.logfmt);
         fields::number(number, self.0);
     }
 
+    #[inline(always)]
     fn milliseconds(&mut self, key: Key, duration: Duration) {
         self.raw(key.logfmt);
         fields::milliseconds(duration, self.0);

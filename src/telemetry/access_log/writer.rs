@@ -76,10 +76,10 @@ impl Opened {
     }
 
     /// Writes whole lines; returns how many of them are there, and why not all of them.
-    fn write(&mut self, lines: &[u8]) -> (u64, Option<io::Error>) {
+    fn write(&mut self, batch: &Batch) -> (u64, Option<io::Error>) {
         match self {
-            Self::Stream(stream) => stream.write(lines),
-            Self::Syslog(sender) => sender.send(lines),
+            Self::Stream(stream) => stream.write(batch),
+            Self::Syslog(sender) => sender.send(&batch.text),
         }
     }
 
@@ -92,8 +92,8 @@ impl Opened {
 }
 
 impl Stream {
-    fn write(&mut self, lines: &[u8]) -> (u64, Option<io::Error>) {
-        let mut rest = lines;
+    fn write(&mut self, batch: &Batch) -> (u64, Option<io::Error>) {
+        let mut rest = &*batch.text;
         let result = self.end_torn_line().and_then(|()| {
             while !rest.is_empty() {
                 match self.out.write(rest) {
@@ -105,7 +105,10 @@ impl Stream {
             }
             self.out.flush()
         });
-        let written = &lines[..lines.len() - rest.len()];
+        if rest.is_empty() {
+            return (batch.lines, result.err());
+        }
+        let written = &batch.text[..batch.text.len() - rest.len()];
         self.is_torn |= !matches!(written.last(), None | Some(b'\n'));
         (memchr::memchr_iter(b'\n', written).count() as u64, result.err())
     }
@@ -171,7 +174,7 @@ impl Writer {
     }
 
     fn write(&mut self, batch: &Batch) {
-        let (written, failure) = self.target.write(&batch.text);
+        let (written, failure) = self.target.write(batch);
         let process = self.telemetry.process();
         let lost_before = process.access_log_dropped.get();
         process.access_log_lines.add(written);
