@@ -79,9 +79,10 @@ export class Decisions {
   /** Asks when the last second has brought something that may be told. */
   #look() {
     const total = this.view.history.latest?.total;
-    const notable = total && total.server_error + total.failed + total.retries + total.rescues > 0;
+    const notable =
+      total && total.client_error + total.server_error + total.failed + total.retries + total.rescues > 0;
     const any = this.choice.value === "false" || this.sought !== "" || slowest(total);
-    this.due ||= notable || (any && total && total.success > 0);
+    this.due ||= notable || (any && total && total.success + total.redirect > 0);
     const still = this.open > 0 || this.view.frozen !== null;
     if (this.due && !this.waiting && !still && Date.now() - this.asked >= PAUSE) this.#ask();
   }
