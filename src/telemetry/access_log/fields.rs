@@ -37,8 +37,12 @@ pub(super) trait Fields {
     fn milliseconds(&mut self, key: Key, duration: Duration);
     /// Writes whom it was given to.
     fn tries(&mut self, key: Key, tries: &[Option<LoggedTry<'_>>]);
-    /// Writes the time of each stage, in milliseconds.
-    fn stages(&mut self, stages: &[(Stage, Option<Duration>)]);
+    /// Begins the times of the stages.
+    fn begin_stages(&mut self);
+    /// Writes the time of a stage, in milliseconds.
+    fn stage(&mut self, stage: Stage, duration: Option<Duration>);
+    /// Ends the times of the stages.
+    fn end_stages(&mut self);
 }
 
 /// The name of a stage in each format.
@@ -49,8 +53,8 @@ pub(super) struct Stage {
 }
 
 macro_rules! stage {
-    ($name:literal) => {
-        Stage { json: concat!("\"", $name, "\":"), logfmt: concat!(" ", $name, "_ms=") }
+    ($before:literal, $name:literal) => {
+        Stage { json: concat!($before, "\"", $name, "\":"), logfmt: concat!(" ", $name, "_ms=") }
     };
 }
 
@@ -74,24 +78,24 @@ pub(super) fn visit(entry: &Entry<'_>, out: &mut impl Fields) {
     out.tries(key!("tries"), &entry.tries);
     out.number(key!("request_bytes"), entry.request_bytes);
     out.number(key!("response_bytes"), entry.response_bytes);
-    out.stages(&stages(&entry.timings));
+    stages(&entry.timings, out);
     out.milliseconds(key!("added_ms"), entry.added);
     out.text(key!("user_agent"), entry.user_agent.map(|agent| cut(agent, USER_AGENT_MAX)));
 }
 
-fn stages(timings: &Timings) -> [(Stage, Option<Duration>); 9] {
+fn stages(timings: &Timings, out: &mut impl Fields) {
     let Timings { head, route, admission, balance, connect, send, wait, relay, total } = *timings;
-    [
-        (stage!("head"), head),
-        (stage!("route"), route),
-        (stage!("admission"), admission),
-        (stage!("balance"), balance),
-        (stage!("connect"), connect),
-        (stage!("send"), send),
-        (stage!("wait"), wait),
-        (stage!("relay"), relay),
-        (stage!("total"), total),
-    ]
+    out.begin_stages();
+    out.stage(stage!("", "head"), head);
+    out.stage(stage!(",", "route"), route);
+    out.stage(stage!(",", "admission"), admission);
+    out.stage(stage!(",", "balance"), balance);
+    out.stage(stage!(",", "connect"), connect);
+    out.stage(stage!(",", "send"), send);
+    out.stage(stage!(",", "wait"), wait);
+    out.stage(stage!(",", "relay"), relay);
+    out.stage(stage!(",", "total"), total);
+    out.end_stages();
 }
 
 /// Appends a number.
@@ -102,19 +106,30 @@ pub(super) fn number(number: u64, out: &mut Vec<u8>) {
 /// Appends milliseconds with the precision of a microsecond.
 pub(super) fn milliseconds(duration: Duration, out: &mut Vec<u8>) {
     let (millis, micros) = (duration.subsec_millis(), duration.subsec_micros() % 1000);
+    let [d, e, f] = THREE_DIGITS[micros as usize];
     if duration.as_secs() > 0 {
         number(duration.as_secs().saturating_mul(1000).saturating_add(millis.into()), out);
-        out.push(b'.');
-        return out.extend_from_slice(&three_digits(micros));
+        return out.extend_from_slice(&[b'.', d, e, f]);
     }
-    let ([a, b, c], [d, e, f]) = (three_digits(millis), three_digits(micros));
-    let zeros = usize::from(millis < 100) + usize::from(millis < 10);
-    out.extend_from_slice(&[a, b, c, b'.', d, e, f][zeros..]);
+    let [a, b, c] = THREE_DIGITS[millis as usize];
+    match millis {
+        0..10 => out.extend_from_slice(&[c, b'.', d, e, f]),
+        10..100 => out.extend_from_slice(&[b, c, b'.', d, e, f]),
+        _ => out.extend_from_slice(&[a, b, c, b'.', d, e, f]),
+    }
 }
 
-fn three_digits(number: u32) -> [u8; 3] {
-    [number / 100 % 10, number / 10 % 10, number % 10].map(|digit| b'0' + digit as u8)
-}
+/// The numbers below 1000: a line has a dozen durations, and divisions for each digit would be most of their cost.
+static THREE_DIGITS: [[u8; 3]; 1000] = {
+    let mut all = [[0; 3]; 1000];
+    let mut number = 0;
+    while number < 1000 {
+        all[number] =
+            [b'0' + (number / 100) as u8, b'0' + (number / 10 % 10) as u8, b'0' + (number % 10) as u8];
+        number += 1;
+    }
+    all
+};
 
 /// Appends an address and a port: `192.0.2.7:4711`, `[2001:db8::1]:4711`.
 pub(super) fn address(address: SocketAddr, out: &mut Vec<u8>) {

@@ -107,14 +107,18 @@ impl Fields for Object<'_> {
         self.raw(if before == "[" { "[]" } else { "]" });
     }
 
-    fn stages(&mut self, stages: &[(Stage, Option<Duration>)]) {
-        self.raw(",\"timings_ms\":");
-        let mut before = b'{';
-        for (stage, duration) in stages {
-            self.0.push(before);
-            self.optional(stage.json, *duration);
-            before = b',';
-        }
+    #[inline(always)]
+    fn begin_stages(&mut self) {
+        self.raw(",\"timings_ms\":{");
+    }
+
+    #[inline(always)]
+    fn stage(&mut self, stage: Stage, duration: Option<Duration>) {
+        self.optional(stage.json, duration);
+    }
+
+    #[inline(always)]
+    fn end_stages(&mut self) {
         self.0.push(b'}');
     }
 }

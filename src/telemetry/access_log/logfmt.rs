@@ -78,11 +78,14 @@ impl Fields for Pairs<'_> {
         }
     }
 
-    fn stages(&mut self, stages: &[(Stage, Option<Duration>)]) {
-        for (stage, duration) in stages {
-            let Some(duration) = duration else { continue };
-            self.raw(stage.logfmt);
-            fields::milliseconds(*duration, self.0);
-        }
+    fn begin_stages(&mut self) {}
+
+    #[inline(always)]
+    fn stage(&mut self, stage: Stage, duration: Option<Duration>) {
+        let Some(duration) = duration else { return };
+        self.raw(stage.logfmt);
+        fields::milliseconds(duration, self.0);
     }
+
+    fn end_stages(&mut self) {}
 }
