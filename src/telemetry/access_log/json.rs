@@ -44,6 +44,17 @@ impl Object<'_> {
         self.raw(word);
         self.0.push(b'"');
     }
+
+    fn times(&mut self, one: &LoggedTry<'_>) {
+        self.raw(",\"start_ms\":");
+        fields::milliseconds(one.start, self.0);
+        let Stages { connect, send, wait, relay, total } = one.stages;
+        self.optional(",\"connect_ms\":", connect);
+        self.optional(",\"send_ms\":", send);
+        self.optional(",\"wait_ms\":", wait);
+        self.optional(",\"relay_ms\":", relay);
+        self.optional(",\"total_ms\":", total);
+    }
 }
 
 impl Fields for Object<'_> {
@@ -84,6 +95,8 @@ impl Fields for Object<'_> {
 
     fn tries(&mut self, key: Key, tries: &[Option<LoggedTry<'_>>]) {
         self.raw(key.json);
+        // The times of the only one are those of the exchange, which the line tells anyway.
+        let several = tries.iter().flatten().count() > 1;
         let mut before = "[";
         for one in tries.iter().flatten() {
             self.raw(before);
@@ -93,14 +106,9 @@ impl Fields for Object<'_> {
             self.quoted(Some(one.pick));
             self.raw(",\"outcome\":");
             self.quoted(one.outcome);
-            self.raw(",\"start_ms\":");
-            fields::milliseconds(one.start, self.0);
-            let Stages { connect, send, wait, relay, total } = one.stages;
-            self.optional(",\"connect_ms\":", connect);
-            self.optional(",\"send_ms\":", send);
-            self.optional(",\"wait_ms\":", wait);
-            self.optional(",\"relay_ms\":", relay);
-            self.optional(",\"total_ms\":", total);
+            if several {
+                self.times(one);
+            }
             self.raw("}");
             before = ",";
         }

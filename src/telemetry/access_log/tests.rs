@@ -81,6 +81,15 @@ fn pretty(line: &str) -> String {
 }
 
 #[test]
+fn the_only_try_does_not_repeat_the_times_of_the_exchange() {
+    let mut entry = entry();
+    (entry.tries[0], entry.tries[1]) = (entry.tries[1], None);
+    let line: serde_json::Value = serde_json::from_str(&line(LineFormat::Json, &entry)).expect("JSON");
+    let told = serde_json::json!([{ "backend": "backend-2", "pick": "balanced", "outcome": "ok" }]);
+    assert_eq!(line["tries"], told);
+}
+
+#[test]
 fn a_line_tells_the_whole_exchange() {
     insta::assert_snapshot!(pretty(&line(LineFormat::Json, &entry())), @r#"
     {
