@@ -51,7 +51,7 @@ impl Clients {
 }
 
 /// The most that the balancer's and a backend's image may have, in bytes.
-const IMAGE_MAX: u64 = 12_000_000;
+const IMAGE_MAX: u64 = 14_000_000;
 
 #[test]
 fn a_backend_that_is_killed_is_seen_and_missed_by_nobody() {
