@@ -24,7 +24,7 @@ enum Command {
     Run(run::Arguments),
     /// Say whether a configuration is valid, and where it sends a request.
     Check(check::Arguments),
-    /// Ask a running balancer whether it takes traffic; drain a backend, or make it ready again.
+    /// Ask a running balancer how it is and why it did what it did; reload it, drain a backend or weigh it.
     Ctl(ctl::Arguments),
     /// Show traffic moving: three backends, the balancer and steady load, all on this machine.
     Demo(demo::Arguments),

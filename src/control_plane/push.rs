@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 pub use key::{GroupKey, PathError};
-pub use store::{GroupView, LoadReport};
+pub use store::{GroupView, LoadReport, Page};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -165,9 +165,18 @@ impl Pushes {
         self.telemetry.process().pushes.inc(result);
     }
 
-    /// Appends all that is held to a page in the text format.
+    /// Returns all that is held, to be written in this form. Forgets first what has expired.
+    #[must_use]
+    pub fn page(&self, form: PageForm, now: Now) -> Page {
+        self.up_to_date(now).page(form)
+    }
+
+    /// Appends all that is held to a page in this form.
     pub fn expose(&self, page: &mut String, form: PageForm, now: Now) {
-        self.up_to_date(now).expose(page, form);
+        self.page(form, now).write(&mut |piece| {
+            page.push_str(&piece);
+            true
+        });
     }
 
     /// Lists the groups.

@@ -13,7 +13,7 @@ mod request_line;
 mod ring;
 mod tries;
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -87,10 +87,10 @@ pub struct PastExchange {
     pub trace_id: Option<TraceId>,
     /// What was asked for.
     pub line: RequestLine,
-    /// Where it came in.
-    pub listener: Arc<ListenerSeries>,
-    /// The route that matched.
-    pub route: Option<Arc<RouteSeries>>,
+    /// Where it came in; gone with the listener, whose metrics are not to stay for this.
+    pub listener: Weak<ListenerSeries>,
+    /// The route that matched; gone likewise.
+    pub route: Option<Weak<RouteSeries>>,
     /// The upstream that its route leads to; `None` for what the balancer answers by itself.
     pub upstream: Option<SeriesId>,
     /// How that upstream picks backends, in the word of the configuration.
@@ -133,8 +133,8 @@ impl PastExchange {
             request_id: RequestId::new(b"51ad4a55b5a1c3a7"),
             trace_id: None,
             line: RequestLine::new(b"GET / HTTP/1.1\r\n\r\n", 3, 1),
-            listener: telemetry.listener("web"),
-            route: Some(telemetry.route("all")),
+            listener: Arc::downgrade(&telemetry.listener("web")),
+            route: Some(Arc::downgrade(&telemetry.route("all"))),
             upstream: Some(telemetry.upstream("app").id),
             balance: Some("round_robin"),
             status: 200,

@@ -126,7 +126,7 @@ fn what_failed_was_retried_or_slow_has_a_trace_though_no_other_has_one() {
     let collector = Collector::grpc();
     let backend = Backend::answering(|request| match request.head.target() {
         "/slow" => {
-            pause(Duration::from_millis(60));
+            pause(Duration::from_millis(2200));
             b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n".to_vec()
         }
         "/broken" => b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n".to_vec(),
@@ -134,7 +134,7 @@ fn what_failed_was_retried_or_slow_has_a_trace_though_no_other_has_one() {
     });
     let setup = Setup::at([Backend::nobody(), backend.address]).upstream("outliers: off");
     let balancer =
-        setup.top(&traces(&collector, "sample: 0%").replace("traces:", "slow: 50ms, traces:")).start();
+        setup.top(&traces(&collector, "sample: 0%").replace("traces:", "slow: 2s, traces:")).start();
     // A stranger's flag is a claim that anybody can make.
     for _ in 0..4 {
         assert_eq!(ask_within(&balancer, "/usual", &format!("00-{TRACE}-{PARENT}-01")), 200);

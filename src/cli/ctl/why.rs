@@ -51,7 +51,7 @@ struct Exchange {
     trace_id: Option<String>,
     method: String,
     path: String,
-    listener: String,
+    listener: Option<String>,
     route: Option<String>,
     upstream: Option<String>,
     balance: Option<String>,
@@ -169,7 +169,11 @@ impl Exchange {
     fn to_text(&self) -> String {
         let Self { at, method, path, status, words, .. } = self;
         let mut lines = vec![format!("{at}  {method} {path}  {status} in {}", span(Some(self.duration_ms)))];
-        let mut way = format!("  {} → {}", self.listener, self.route.as_deref().unwrap_or("no route"));
+        let mut way = format!(
+            "  {} → {}",
+            self.listener.as_deref().unwrap_or("a listener that is gone"),
+            self.route.as_deref().unwrap_or("no route")
+        );
         if let Some(upstream) = &self.upstream {
             let _ = write!(way, " → {upstream} ({})", self.balance.as_deref().unwrap_or("?"));
         }

@@ -30,16 +30,15 @@ pub(super) async fn metrics(State(state): State<AdminState>, fields: HeaderMap) 
     let (pieces, waiting) = mpsc::channel(AHEAD);
     let write = move || {
         // What has expired is counted before it is told how much that is.
-        let mut pushed = String::new();
-        if let Some(pushes) = &state.pushes {
-            pushes.expose(&mut pushed, form, Now::read());
-        }
+        let pushed = state.pushes.as_ref().map(|pushes| pushes.page(form, Now::read()));
         // Who does not take a piece is gone.
         let mut give = |piece: String| pieces.blocking_send(piece).is_ok();
         state.telemetry.render_piecewise(form, &mut give);
-        pushed.push_str(form.end());
-        if !pushed.is_empty() {
-            give(pushed);
+        if let Some(pushed) = pushed {
+            pushed.write(&mut give);
+        }
+        if !form.end().is_empty() {
+            give(form.end().to_owned());
         }
     };
     let page = Page { waiting, writing: tokio::task::spawn_blocking(write) };

@@ -76,9 +76,10 @@ const PATIENCE: Duration = Duration::from_secs(1);
 ///   there; `status`: `503`, or a class as `5xx`; `limit`: how many, 20 by default.
 /// - `notable=true`: only those that failed, were slow (`telemetry.slow`), or did not simply get their answer from the first
 ///   backend picked. Each worker remembers the latest 128 of them, and as many of the others, of which at full load it
-///   takes 20 a second by lot: an exchange that is not found went as usual, or was long ago.
-/// - `upstream` in the answer is null where the balancer answered by itself, and, as `backend`, where the name has left
-///   the configuration since; `route` where none matched.
+///   takes 20 a second by lot: an exchange that is not found went as usual, was refused before it had an upstream (400, 404
+///   and the like are never notable), or was long ago.
+/// - `upstream` in the answer is null where the balancer answered by itself, and, as `backend`, `listener` and `route`,
+///   where the name has left the configuration since; `route` also where none matched.
 /// - `reason`: why it was refused or failed; `pick`: why this backend; `outcome`: how that ended, null for a try that
 ///   was cut. Of more than four tries the first three and the last are kept.
 /// - `start_ms`: when the backend was picked, after the first byte of the request; then how long each stage took, null

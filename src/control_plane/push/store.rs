@@ -2,6 +2,7 @@
 
 mod fit;
 mod form;
+mod page;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -10,6 +11,8 @@ use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
 use fit::Incoming;
+pub use page::Page;
+use page::Piece;
 
 use super::key::GroupKey;
 use super::series::Pushed;
@@ -98,7 +101,7 @@ struct Family {
 #[derive(Debug)]
 struct Part {
     help: Option<Box<str>>,
-    text: Box<str>,
+    text: Arc<str>,
     /// Hashes of the labels, sorted.
     series: Box<[u64]>,
     size: usize,
@@ -177,16 +180,21 @@ impl Store {
     }
 
     /// Appends all metrics to a page.
-    pub(super) fn expose(&self, page: &mut String, form: PageForm) {
-        page.reserve(self.bytes);
+    pub(super) fn page(&self, form: PageForm) -> Page {
+        let mut pieces = Vec::new();
         for (name, family) in &self.families {
             let help = family.parts.values().find_map(|part| part.help.as_deref());
             let is_taken = |short: &str| self.families.contains_key(short);
-            form::head(page, (name, help), family.kind, form, is_taken);
-            family.parts.values().for_each(|part| form::lines(page, &part.text, family.kind, form));
+            let mut head = String::new();
+            form::head(&mut head, (name, help), family.kind, form, is_taken);
+            pieces.push(Piece::Made(head));
+            pieces.extend(family.parts.values().map(|part| Piece::Kept(Arc::clone(&part.text), family.kind)));
         }
-        self.expose_times(page, FAILURE_TIME, form, |group| group.failed.as_ref().map(|(at, _)| *at));
-        self.expose_times(page, PUSH_TIME, form, |group| group.pushed);
+        let mut times = String::new();
+        self.expose_times(&mut times, FAILURE_TIME, form, |group| group.failed.as_ref().map(|(at, _)| *at));
+        self.expose_times(&mut times, PUSH_TIME, form, |group| group.pushed);
+        pieces.push(Piece::Made(times));
+        Page { form, pieces }
     }
 
     /// Lists the groups.

@@ -247,6 +247,7 @@ fn the_balancers_own_metrics_are_not_for_others() {
     for (name, body) in [
         ("plimsoll_requests_total", "# TYPE plimsoll_requests_total counter\nplimsoll_requests_total 1\n"),
         ("plimsoll_request_duration_seconds_sum", "plimsoll_request_duration_seconds_sum 1\n"),
+        ("plimsoll_retries", "plimsoll_retries 1\n"),
         ("process_cpu_seconds_total", "process_cpu_seconds_total 1\n"),
     ] {
         assert_inconsistent(receiver.put("job/j", body), &format!("{name}{own}"));

@@ -10,7 +10,7 @@ use crate::data_plane::balance::Words;
 use crate::data_plane::snapshot::Listener;
 use crate::data_plane::worker::Worker;
 use crate::telemetry::{
-    AttemptOutcome, Entry, Label as _, Load, LoggedTry, RefusalReason, TRIES_KEPT, Timings,
+    AttemptOutcome, Entry, Label as _, Load, LoggedTry, RefusalReason, TRIES_KEPT, Timings, TraceId,
 };
 
 /// The status of a head that took too long.
@@ -200,8 +200,9 @@ impl<'a> Headers<'a> {
     }
 }
 
-/// Returns the trace id of a W3C `traceparent`.
+/// Returns the trace id of a W3C `traceparent`, if that has one.
 fn trace_id(traceparent: &[u8]) -> Option<&[u8]> {
+    TraceId::of_parent(traceparent)?;
     traceparent.split(|byte| *byte == b'-').nth(1)
 }
 
@@ -214,10 +215,11 @@ mod tests {
     #[test]
     fn fields_are_found_whatever_their_case_and_the_first_counts() {
         let head = b"GET / HTTP/1.1\r\nHOST: a \r\nx-host: b\r\nhost: c\r\nUser-Agent:d\r\n\
-            traceparent: 00-4bf9-00f0-01\r\nX-Request-Id:\t7\r\n\r\nuser-agent: of the body\r\n";
+            traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\nX-Request-Id:\t7\r\n\r\nuser-agent: of the body\r\n";
         let Headers { host, user_agent, traceparent, request_id } = Headers::of(head);
         assert_eq!((host, user_agent, request_id), (Some(&b"a"[..]), Some(&b"d"[..]), Some(&b"7"[..])));
-        assert_eq!(traceparent.and_then(trace_id), Some(&b"4bf9"[..]));
+        assert_eq!(traceparent.and_then(trace_id), Some(&b"4bf92f3577b34da6a3ce929d0e0e4736"[..]));
+        assert_eq!(trace_id(b"00-no such id-00f067aa0ba902b7-01"), None);
     }
 
     proptest! {

@@ -516,3 +516,19 @@ fn a_sample_takes_its_part_of_the_good_and_every_failed_exchange() {
     assert!((0..100).all(|_| !failed_only.wants(false) && failed_only.wants(true)));
     assert!(AccessLog::off().flush(Duration::ZERO));
 }
+
+#[test]
+fn a_pipe_that_nobody_reads_is_refused_and_not_waited_for() {
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let pipe = folder.path().join("fifo");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR)
+        .expect("a pipe");
+    let settings = AccessLogSettings {
+        target: LogTarget::File(pipe),
+        format: LineFormat::Json,
+        share: 1.0,
+        nulls: false,
+    };
+    let refused = AccessLog::start(settings, &Telemetry::new(1));
+    assert!(matches!(refused, Err(AccessLogError::Open { .. })), "{refused:?}");
+}

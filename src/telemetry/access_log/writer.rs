@@ -2,10 +2,13 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, TryRecvError};
+
+use rustix::fs::OFlags;
 
 use super::batch::Batch;
 use super::{AccessLogError, LogTarget, syslog};
@@ -136,8 +139,14 @@ impl Stream {
     }
 }
 
+/// Opens a file without waiting: for a pipe that nobody reads the system would wait for somebody, and we with it.
 fn append_to(path: &Path) -> io::Result<File> {
-    OpenOptions::new().create(true).append(true).open(path)
+    let options =
+        OpenOptions::new().create(true).append(true).custom_flags(OFlags::NONBLOCK.bits() as i32).to_owned();
+    let file = options.open(path)?;
+    // Writing has a thread of its own, which may wait.
+    rustix::fs::fcntl_setfl(&file, rustix::fs::fcntl_getfl(&file)? - OFlags::NONBLOCK)?;
+    Ok(file)
 }
 
 /// Writes until it is to end.

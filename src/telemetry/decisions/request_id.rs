@@ -60,7 +60,9 @@ impl TraceId {
     /// assert_eq!(TraceId::of_parent(b"00-4bf9"), None);
     /// ```
     pub fn of_parent(traceparent: &[u8]) -> Option<Self> {
-        let id = std::str::from_utf8(traceparent).ok()?.split('-').nth(1)?;
+        // Version ff is invalid (W3C Trace Context, section 3.2.2.1).
+        let (version, rest) = std::str::from_utf8(traceparent).ok()?.split_once('-')?;
+        let id = rest.split('-').next().filter(|_| version != "ff")?;
         Self::parse(id).filter(|_| !id.bytes().any(|digit| digit.is_ascii_uppercase()))
     }
 

@@ -9,10 +9,14 @@ use std::time::Duration;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_otlp::tonic_types::metadata::MetadataMap;
-use opentelemetry_otlp::{SpanExporter, WithExportConfig as _, WithHttpConfig as _, WithTonicConfig as _};
+use opentelemetry_otlp::{
+    Protocol, SpanExporter, WithExportConfig as _, WithHttpConfig as _, WithTonicConfig as _,
+};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{SpanData, SpanExporter as _};
+use tokio::runtime::Runtime;
 use tokio::sync::mpsc::Receiver;
+use tokio::time::timeout;
 
 use super::exchange::TracedExchange;
 use super::{TraceProtocol, TraceSettings, TracesError, spans};
@@ -29,6 +33,9 @@ const BATCH: usize = 512;
 
 /// How long the collector may take for a batch, tries again included.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What is said of a collector that took longer.
+const TOO_LATE: &str = "it did not answer within 5 s";
 
 /// What is asked of the thread.
 #[derive(Debug)]
@@ -50,6 +57,22 @@ pub(super) fn start(
     queue: Receiver<Message>,
     telemetry: Arc<Telemetry>,
 ) -> Result<(), TracesError> {
+    let (tell, told) = std::sync::mpsc::sync_channel(1);
+    let settings = settings.clone();
+    let begin = move || match prepare(&settings, telemetry) {
+        Ok((runtime, thread)) => {
+            // Whoever asked waits for the answer.
+            let _ = tell.send(Ok(()));
+            runtime.block_on(thread.run(queue));
+        }
+        Err(error) => drop(tell.send(Err(error))),
+    };
+    std::thread::Builder::new().name("traces".into()).spawn(begin).map_err(TracesError::Thread)?;
+    told.recv().unwrap_or_else(|_| Err(TracesError::Thread(std::io::Error::other("it ended at once"))))
+}
+
+/// Makes what the thread works with, on that thread: a runtime cannot be given up inside of another one.
+fn prepare(settings: &TraceSettings, telemetry: Arc<Telemetry>) -> Result<(Runtime, Thread), TracesError> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(TracesError::Thread)?;
     // Making the exporter takes a runtime; it connects when there is something to say.
@@ -60,11 +83,7 @@ pub(super) fn start(
     exporter.set_resource(&resource());
     let scope = InstrumentationScope::builder("plimsoll").with_version(env!("CARGO_PKG_VERSION")).build();
     let thread = Thread { exporter, scope, telemetry, batch: Batch::default(), failing: false };
-    std::thread::Builder::new()
-        .name("traces".into())
-        .spawn(move || runtime.block_on(thread.run(queue)))
-        .map_err(TracesError::Thread)?;
-    Ok(())
+    Ok((runtime, thread))
 }
 
 fn build(settings: &TraceSettings) -> Result<SpanExporter, TracesError> {
@@ -72,12 +91,14 @@ fn build(settings: &TraceSettings) -> Result<SpanExporter, TracesError> {
     let built = match settings.protocol {
         TraceProtocol::Grpc => builder
             .with_tonic()
+            .with_protocol(Protocol::Grpc)
             .with_endpoint(&settings.collector)
             .with_timeout(PATIENCE)
             .with_metadata(MetadataMap::from_headers(fields(&settings.headers)?))
             .build(),
         TraceProtocol::Http => builder
             .with_http()
+            .with_protocol(Protocol::HttpBinary)
             .with_endpoint(&settings.collector)
             .with_timeout(PATIENCE)
             .with_headers(settings.headers.iter().cloned().collect())
@@ -176,7 +197,12 @@ impl Thread {
             return;
         }
         let process = self.telemetry.process();
-        match self.exporter.export(spans).await {
+        // Not only the exporter's own limit, which connecting does not count against.
+        match timeout(PATIENCE, self.exporter.export(spans))
+            .await
+            .map_err(|_| TOO_LATE.to_owned())
+            .and_then(|taken| taken.map_err(|error| error.to_string()))
+        {
             Ok(()) => {
                 process.traces_exported.add(traces);
                 exemplars.into_iter().for_each(|(backend, exemplar)| backend.exemplars.record(exemplar));
@@ -197,6 +223,18 @@ impl Thread {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn what_cannot_be_made_is_said_also_inside_of_a_runtime() {
+        let settings = TraceSettings {
+            collector: "http://127.0.0.1:9".to_owned(),
+            protocol: TraceProtocol::Grpc,
+            headers: vec![("no name".to_owned(), "x".to_owned())],
+        };
+        let (_sender, queue) = tokio::sync::mpsc::channel(1);
+        let refused = start(&settings, queue, Telemetry::new(1));
+        assert!(matches!(refused, Err(TracesError::Header(name)) if name == "no name"));
+    }
 
     #[test]
     fn an_instance_is_called_by_a_random_uuid() {

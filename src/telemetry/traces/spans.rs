@@ -137,7 +137,11 @@ impl Draft<'_> {
         let mut all = Attributes(Vec::with_capacity(16));
         self.method(&mut all);
         if let Some(address) = one.address {
-            all.add("url.full", format!("http://{address}{}", String::from(self.exchange.path.clone())));
+            // `OPTIONS *` has none.
+            let path = String::from(self.exchange.path.clone());
+            if path.starts_with('/') {
+                all.add("url.full", format!("http://{address}{path}"));
+            }
             for key in ["server.address", "network.peer.address"] {
                 all.add(key, address.ip().to_string());
             }

@@ -27,7 +27,7 @@ export class Explanation {
 
   #way() {
     const { listener, route, upstream, balance, request_id: request, trace_id: trace } = this.exchange;
-    const way = [listener, route === null ? "no route" : `route ${route}`];
+    const way = [listener ?? "a listener that is gone", route === null ? "no route" : `route ${route}`];
     if (upstream !== null) way.push(`${upstream} (${plain(balance ?? "").replace("ewma", "EWMA")})`);
     return el("dl", { class: "way" }, fact("Way", way.join(" → ")), request && fact("Request", el("code", {}, request)),
       trace && fact("Trace", el("code", {}, trace)));

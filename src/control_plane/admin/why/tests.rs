@@ -108,10 +108,11 @@ async fn an_exchange_is_told_with_its_tries_and_a_sentence() {
     assert!(at.as_str().is_some_and(|at| at.ends_with('Z') && at.len() == 24), "{at}");
     let words = "backend-1 was picked (round robin's turn) and reset the connection; backend-2 rescued it; \
                  answered 200 in 1.5 ms";
+    // Listener and route have left the configuration.
     let expected = serde_json::json!({
         "exchanges": [{
             "request_id": "51ad4a55b5a1c3a7", "trace_id": null, "method": "GET", "path": "/10",
-            "listener": "web", "route": "all", "upstream": "app", "balance": "round_robin",
+            "listener": null, "route": null, "upstream": "app", "balance": "round_robin",
             "status": 200, "reason": null, "notable": true, "slow": false, "duration_ms": 1.5, "queued_ms": 0.0,
             "tries": [
                 {

@@ -136,7 +136,9 @@ static OWN: LazyLock<HashSet<String>> = LazyLock::new(|| {
     let names = catalogue::ALL.iter().flat_map(|metric| {
         let suffixes =
             if metric.kind == catalogue::Kind::Histogram { Kind::Histogram.suffixes() } else { &[] };
-        [""].iter().chain(suffixes).map(|suffix| format!("{}{suffix}", metric.name))
+        // What OpenMetrics calls a counter.
+        let short = metric.name.strip_suffix("_total").map(str::to_owned);
+        [""].iter().chain(suffixes).map(|suffix| format!("{}{suffix}", metric.name)).chain(short)
     });
     names.collect()
 });
