@@ -4,6 +4,7 @@ mod ask;
 mod check;
 mod ctl;
 mod demo;
+mod import;
 mod run;
 
 use std::process::ExitCode;
@@ -26,6 +27,8 @@ enum Command {
     Check(check::Arguments),
     /// Ask a running balancer how it is and why it did what it did; reload it, drain a backend or weigh it.
     Ctl(ctl::Arguments),
+    /// Turn a configuration of HAProxy or nginx into one of plimsoll.
+    Import(import::Arguments),
     /// Show traffic moving: three backends, the balancer and steady load, all on this machine.
     Demo(demo::Arguments),
     /// Play the role of one of the demo's processes.
@@ -39,6 +42,7 @@ pub fn main() -> ExitCode {
         Command::Run(arguments) => run::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Ctl(arguments) => ctl::run(&arguments),
+        Command::Import(arguments) => import::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::DemoProcess(process) => demo::run_process(process),
     }
