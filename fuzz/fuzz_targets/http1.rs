@@ -12,6 +12,7 @@ use plimsoll::data_plane::http1::head::{Framing, field_slots};
 use plimsoll::data_plane::http1::request::{Limits, RequestHead};
 use plimsoll::data_plane::http1::response::ResponseHead;
 use plimsoll::data_plane::http1::rewrite::{self, Back, ClientLines, ForwardPolicy, Onward};
+use plimsoll::telemetry::{Sampling, TraceContext};
 
 const LIMITS: Limits = Limits { head: 16 * 1024, fields: 100, target: 4096, body: u64::MAX };
 
@@ -30,7 +31,14 @@ fn request(input: &[u8]) {
     let policy = ForwardPolicy { x_forwarded: true, forwarded: true, via: true, ..ForwardPolicy::default() };
     let client = ClientLines::new(&policy, client, SocketAddr::from((Ipv4Addr::LOCALHOST, 80)));
     let mut out = Vec::new();
-    rewrite::request(&head, &Onward { client: &client, host: None, request_id: Some(1) }, &mut out);
+    let trace =
+        Some(TraceContext::new(None, false, &Sampling::new(1.0), || 7)).filter(|_| input.len() % 2 == 1);
+    let onward = Onward { client: &client, host: None, request_id: Some(1), trace };
+    let parent = rewrite::request(&head, &onward, &mut out);
+    assert_eq!(parent.is_some(), trace.is_some());
+    if let Some(at) = parent {
+        assert!(out[at..at + 16].iter().all(u8::is_ascii_hexdigit), "an attempt's id goes there");
+    }
 
     let generous = Limits { head: usize::MAX, fields: 128, target: 4096, body: u64::MAX };
     let mut slots = field_slots();
@@ -76,7 +84,8 @@ fn chunked(input: &[u8]) {
     let data = decode(input, 7, Keep::Data);
     if let (Ok((kept, used, true)), Ok((data, ..))) = (whole, data) {
         assert!(used <= input.len());
-        let (again, all, done) = decode(&kept, kept.len(), Keep::Framed).expect("what is kept is well-formed");
+        let (again, all, done) =
+            decode(&kept, kept.len(), Keep::Framed).expect("what is kept is well-formed");
         assert_eq!((again, all, done), (kept.clone(), kept.len(), true));
         assert_eq!(decode(&kept, kept.len(), Keep::Data).map(|(data, ..)| data), Ok(data));
     }

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use libfuzzer_sys::fuzz_target;
 use plimsoll::control_plane::now::Now;
 use plimsoll::control_plane::push::{GroupKey, Mode, PushLimits, Pushes};
-use plimsoll::telemetry::Telemetry;
+use plimsoll::telemetry::{PageForm, Telemetry};
 
 /// Shows what the receiver holds after one push, without what it says itself of the group. None when it was refused.
 fn shown(key: &GroupKey, body: &[u8]) -> Option<String> {
@@ -16,7 +16,9 @@ fn shown(key: &GroupKey, body: &[u8]) -> Option<String> {
     let now = Now { instant: Now::read().instant, time: SystemTime::UNIX_EPOCH };
     let taken = pushes.push(key.clone(), body, Mode::Replace, now);
     let mut page = String::new();
-    pushes.expose(&mut page, now);
+    pushes.expose(&mut page, PageForm::OpenMetrics, now);
+    page.clear();
+    pushes.expose(&mut page, PageForm::Classic, now);
     let end = page.find("# HELP push_failure_time_seconds").unwrap_or(0);
     page.truncate(end);
     taken.map_err(|refusal| assert!(!refusal.words.is_empty(), "a refusal has a reason")).ok().map(|()| page)
