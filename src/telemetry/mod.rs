@@ -20,6 +20,7 @@ mod cells;
 mod decisions;
 mod exemplars;
 mod exposition;
+mod hand_over;
 mod histogram;
 mod history;
 mod labels;

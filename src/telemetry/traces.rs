@@ -29,6 +29,7 @@ pub use exchange::{Text, TracedExchange, TracedTry};
 pub(super) use operations::layer;
 
 use super::Telemetry;
+use super::hand_over::hand_over;
 use super::labels::TraceDrop;
 use exporter::Message;
 
@@ -123,18 +124,15 @@ impl Traces {
     ///
     /// Blocks the calling thread: for the end of the process, after the workers have ended.
     pub fn flush(&self, patience: Duration) -> bool {
-        /// How long a full queue is left alone before the next try.
-        const PAUSE: Duration = Duration::from_millis(1);
         let Some(running) = &self.0 else { return true };
         let (done, is_done) = mpsc::channel();
-        let mut message = Message::Flush(done);
-        let mut left = patience;
-        while let Err(refused) = running.queue.try_send(message) {
-            let (TrySendError::Full(same), false) = (refused, left.is_zero()) else { return false };
-            message = same;
-            std::thread::park_timeout(PAUSE);
-            left = left.saturating_sub(PAUSE);
-        }
+        let try_send = |message| {
+            running.queue.try_send(message).map_err(|refused| match refused {
+                TrySendError::Full(message) => Some(message),
+                TrySendError::Closed(_) => None,
+            })
+        };
+        let Some(left) = hand_over(Message::Flush(done), patience, try_send) else { return false };
         is_done.recv_timeout(left).is_ok()
     }
 }

@@ -198,11 +198,11 @@ impl Thread {
         }
         let process = self.telemetry.process();
         // Not only the exporter's own limit, which connecting does not count against.
-        match timeout(PATIENCE, self.exporter.export(spans))
-            .await
-            .map_err(|_| TOO_LATE.to_owned())
-            .and_then(|taken| taken.map_err(|error| error.to_string()))
-        {
+        let taken = match timeout(PATIENCE, self.exporter.export(spans)).await {
+            Ok(taken) => taken.map_err(|error| error.to_string()),
+            Err(_) => Err(TOO_LATE.to_owned()),
+        };
+        match taken {
             Ok(()) => {
                 process.traces_exported.add(traces);
                 exemplars.into_iter().for_each(|(backend, exemplar)| backend.exemplars.record(exemplar));
