@@ -59,7 +59,9 @@ async fn answer_within(limits: Limits, listener: TcpListener, router: Router, mu
     let places = Arc::new(Semaphore::new(limits.connections));
     let mut connections = JoinSet::new();
     loop {
+        // The end comes first: a place that becomes free by it is nobody's any more.
         let (stream, place) = tokio::select! {
+            biased;
             () = ending.asked() => break,
             Some(_) = connections.join_next() => continue,
             next = next_connection(&listener, &places) => next,
