@@ -70,5 +70,17 @@ fn a_decision_is_explained_when_it_is_opened_and_found_again_by_its_request_id()
     assert!(none.contains("None that is remembered fits"), "{none}");
     seek(&mut browser, "app/backend-1");
     browser.wait_for(&format!("{COUNT} > 0"));
+    browser.eval(&format!("location.hash = 'why={id}'"));
+    browser.wait_for(&format!("{COUNT} === 1 && document.querySelector('#sought').value === '{id}'"));
+    assert_eq!(browser.complaints(), Vec::<String>::new());
+}
+
+#[test]
+fn a_link_to_the_page_looks_for_what_it_names() {
+    let Some(mut browser) = Browser::start() else { return };
+    let fleet = Fleet::start();
+    open(&mut browser, &format!("{}#why=no-such-request", fleet.page()));
+    browser.wait_for("document.querySelector('#no-decisions').innerText.includes('None that is remembered')");
+    assert_eq!(browser.eval("document.querySelector('#sought').value"), "no-such-request");
     assert_eq!(browser.complaints(), Vec::<String>::new());
 }

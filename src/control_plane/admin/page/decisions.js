@@ -6,7 +6,7 @@
 import { byId, el, keep, say, set } from "./dom.js";
 import { Explanation } from "./explanation.js";
 import { clock, latency } from "./format.js";
-import { questionFor } from "./question.js";
+import { linkedIn, questionFor } from "./question.js";
 
 /** How many are shown. */
 const SHOWN = 12;
@@ -27,7 +27,8 @@ const CHOICES = [
 ];
 
 /** What is said when a search finds nothing. */
-const NOT_FOUND = "None that is remembered fits: of those that went as usual only a sample is.";
+const NOT_FOUND = "None that is remembered fits: of those that went as usual only a sample is. The access log, where it " +
+  "is on, has a line of each, with its ids.";
 
 /** The list of decisions. */
 export class Decisions {
@@ -67,6 +68,15 @@ export class Decisions {
       event.preventDefault();
       search();
     });
+    const follow = () => {
+      const linked = linkedIn(location.hash);
+      if (linked === null) return;
+      field.value = linked;
+      search();
+      byId("decisions-title").scrollIntoView();
+    };
+    addEventListener("hashchange", follow);
+    follow();
   }
 
   /** Asks something else, at once. */

@@ -25,3 +25,11 @@ export function questionFor(text, notable, upstreams) {
   }
   return { notable: "false", id: text };
 }
+
+/**
+ * Returns what a link to this page looks for, as in `#why=4bf92f3577b34da6a3ce929d0e0e4736`; null if it looks for nothing.
+ * @param {string} hash
+ */
+export function linkedIn(hash) {
+  return new URLSearchParams(hash.slice(1)).get("why")?.trim() || null;
+}

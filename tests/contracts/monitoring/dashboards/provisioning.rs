@@ -72,6 +72,21 @@ fn an_exemplar_leads_to_a_trace_in_a_data_source_that_is_there() {
 }
 
 #[test]
+fn a_trace_leads_to_what_the_balancer_remembers_of_it() {
+    let jaeger = tree::read("monitoring/jaeger/jaeger.yml").text;
+    let compose = tree::read("compose.yaml").text;
+    assert!(jaeger.contains("config_file: /etc/jaeger/ui.json"));
+    assert!(compose.contains("./monitoring/jaeger:/etc/jaeger:ro"));
+    let links: serde_json::Value =
+        serde_json::from_str(&tree::read("monitoring/jaeger/ui.json").text).expect("it is JSON");
+    let url = links["linkPatterns"][0]["url"].as_str().expect("it has a link");
+    assert!(compose.contains("127.0.0.1:${ADMIN_PORT:-9900}:9900"), "as the link has it");
+    assert_eq!(url, "http://127.0.0.1:9900/#why=#{traceID}");
+    let page = tree::read("src/control_plane/admin/page/question.js").text;
+    assert!(page.contains("#why="), "the page follows such a link");
+}
+
+#[test]
 fn the_files_are_the_source_of_the_dashboards() {
     with_document("dashboards/plimsoll.yml", |_, root| {
         let provider = root.list("providers").next().expect("there is a provider");
