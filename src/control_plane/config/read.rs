@@ -98,6 +98,11 @@ where
     })
 }
 
+/// Reads a span of time, which may be zero.
+pub(super) fn span(node: &Node, problems: &Problems) -> Option<Duration> {
+    text(quantity::duration)(node, problems)
+}
+
 /// Reads a span of time that is not zero.
 pub(super) fn duration(node: &Node, problems: &Problems) -> Option<Duration> {
     text(|text| match quantity::duration(text)? {

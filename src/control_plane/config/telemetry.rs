@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::read::{duration, one_of};
+use super::read::{one_of, span};
 use super::section::Section;
 
 pub mod access_log;
@@ -67,7 +67,7 @@ impl TelemetryConfig {
                 level: log.value("level", one_of(&LOG_LEVELS)),
                 format: log.value("format", one_of(&LOG_FORMATS)),
             },
-            slow: section.value("slow", duration),
+            slow: section.value("slow", span),
         }
     }
 }

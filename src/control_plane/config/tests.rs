@@ -146,6 +146,16 @@ fn a_key_with_one_usual_value_takes_it_alone() {
 }
 
 #[test]
+fn every_exchange_may_count_as_slow() {
+    for zero in ["0", "0s"] {
+        let text = format!(
+            "listeners: {{web: {{address: ':80'}}}}\nupstreams: {{app: {{backends: ['a:1']}}}}\ntelemetry: {{slow: {zero}}}"
+        );
+        assert_eq!(valid(&text).telemetry.slow, Duration::ZERO);
+    }
+}
+
+#[test]
 fn the_reference_file_loads_without_a_warning() {
     assert_eq!(said(REFERENCE), "");
 }
