@@ -17,6 +17,7 @@
 //! - [`report`]: the record as plain numbers, ready for JSON;
 //! - [`child`]: starts and ends the programs that the benchmarks put load on;
 //! - [`program`]: finds them;
+//! - [`answering`]: the cheapest backends that they can have;
 //! - [`story`]: tells what happened to backends under load, in sentences and graphs.
 //!
 //! ```no_run
@@ -50,5 +51,7 @@ pub mod report;
 pub mod child;
 
 pub mod program;
+
+pub mod answering;
 
 pub mod story;

@@ -87,7 +87,15 @@ fn version_in(said: &str) -> Option<&str> {
 /// # Errors
 /// What it answered last, when it has not within 10 s.
 pub async fn ready(address: SocketAddr, times: usize) -> anyhow::Result<()> {
-    let deadline = Instant::now() + Duration::from_secs(10);
+    ready_within(Duration::from_secs(10), address, times).await
+}
+
+/// As [`ready`], with another `patience`.
+///
+/// # Errors
+/// What it answered last, when it has not by then.
+pub async fn ready_within(patience: Duration, address: SocketAddr, times: usize) -> anyhow::Result<()> {
+    let deadline = Instant::now() + patience;
     let mut good = 0;
     while good < times {
         match timeout(Duration::from_secs(1), ask(address, "/")).await {
@@ -100,6 +108,14 @@ pub async fn ready(address: SocketAddr, times: usize) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// An address that was free a moment ago: for programs that cannot tell which port they chose themselves.
+///
+/// # Errors
+/// When there is none.
+pub fn free_address() -> std::io::Result<SocketAddr> {
+    std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()
 }
 
 /// Asks for `path` on a connection of its own; returns the whole answer.

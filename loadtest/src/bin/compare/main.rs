@@ -4,7 +4,7 @@
 //! with whatever else runs. Everything runs on one CPU, rounds are interleaved so that a slow minute hits every peer
 //! alike, and each round's result is taken as a ratio to HAProxy's in the same round.
 
-mod backend;
+mod feature;
 mod peers;
 mod proc;
 mod rounds;
@@ -13,8 +13,9 @@ mod wrk;
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
-use loadtest::child;
+use feature::Feature;
 use loadtest::plan::parse_duration;
+use loadtest::{answering, child};
 use peers::Kind;
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -38,7 +39,10 @@ struct Cli {
 enum Helper {
     /// Serves the answers that the proxies forward.
     #[command(hide = true)]
-    Backend,
+    Backend {
+        /// The length of their bodies.
+        body: usize,
+    },
     /// Becomes the given command, which ends when its parent does.
     #[command(hide = true)]
     WithParent {
@@ -54,6 +58,9 @@ pub(crate) struct CompareArgs {
     /// The proxies to compare; HAProxy is what the ratios refer to.
     #[arg(long, value_delimiter = ',', default_value = "haproxy,nginx,plimsoll")]
     peers: Vec<Kind>,
+    /// What plimsoll does besides in contenders of their own, each compared with the plain one in the same rounds.
+    #[arg(long, value_delimiter = ',')]
+    with: Vec<Feature>,
     /// Client connections; each number is a table of its own.
     #[arg(long, value_delimiter = ',', default_value = "64,512")]
     connections: Vec<u16>,
@@ -87,7 +94,7 @@ pub(crate) struct CompareArgs {
 async fn main() -> anyhow::Result<ExitCode> {
     let cli = Cli::parse();
     match cli.helper {
-        Some(Helper::Backend) => backend::serve().await.map(|()| ExitCode::SUCCESS),
+        Some(Helper::Backend { body }) => answering::serve(body).await.map(|()| ExitCode::SUCCESS),
         Some(Helper::WithParent { command }) => become_command(&command),
         None => compare(&cli.compare).await,
     }

@@ -1,16 +1,14 @@
 //! Starts each proxy with one worker, keep-alive to three backends and no access log, and ends it again.
 
 use crate::CompareArgs;
+use crate::feature::Feature;
 use anyhow::Context;
 use loadtest::child::{Running, with_parent};
-use loadtest::program;
+use loadtest::program::{self, free_address};
 use serde::Serialize;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::Duration;
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::time::timeout;
 
 /// A proxy that can take part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, Serialize)]
@@ -22,6 +20,23 @@ pub(crate) enum Kind {
     Nginx,
     /// plimsoll, one worker, metrics on.
     Plimsoll,
+}
+
+/// What all proxies share.
+pub(crate) struct Place<'a> {
+    /// Where their files are written.
+    pub(crate) folder: &'a Path,
+    pub(crate) backends: &'a [SocketAddr],
+    /// Where traces are taken.
+    pub(crate) collector: SocketAddr,
+}
+
+/// A proxy that forwards.
+pub(crate) struct Started {
+    pub(crate) running: Running,
+    pub(crate) address: SocketAddr,
+    /// plimsoll's admin server; nobody listens there for the others.
+    pub(crate) admin: SocketAddr,
 }
 
 /// A proxy's program and the version that it tells.
@@ -49,28 +64,36 @@ impl Program {
         Ok(Program { kind, version: program::version(&path, flag).await?, path })
     }
 
-    /// Starts the proxy on a free port with its configuration in `folder`; returns once it forwards.
-    pub(crate) async fn start(
-        &self,
-        folder: &Path,
-        backends: &[SocketAddr],
-    ) -> anyhow::Result<(Running, SocketAddr)> {
-        let address = free_address()?;
-        let file = folder.join(format!("{:?}.conf", self.kind));
-        std::fs::write(&file, self.configuration(folder, address, backends))?;
+    /// Starts the proxy on free ports with its configuration in `place`; returns once it forwards.
+    pub(crate) async fn start(&self, place: &Place<'_>, feature: Option<Feature>) -> anyhow::Result<Started> {
+        let (address, admin) = (free_address()?, free_address()?);
+        let name = feature.map_or_else(|| "plain".to_owned(), |feature| feature.to_string());
+        let file = place.folder.join(format!("{:?}-{name}.conf", self.kind));
+        let mut text = self.configuration(place.folder, address, admin, place.backends);
+        if let Some(feature) = feature {
+            text.push_str(&feature.keys(place.folder, place.collector));
+        }
+        std::fs::write(&file, text)?;
         let mut command = with_parent()?;
         command.arg(&self.path);
         match self.kind {
             Kind::Haproxy => command.args(["-q", "-f"]).arg(&file),
-            Kind::Nginx => command.arg("-p").arg(folder).arg("-c").arg(&file),
+            Kind::Nginx => command.arg("-p").arg(place.folder).arg("-c").arg(&file),
             Kind::Plimsoll => command.args(["run", "-c"]).arg(&file),
         };
+        command.env("PLIMSOLL_LOG", "warn");
         let running = Running::start(command.stdin(Stdio::null())).context("cannot start a child process")?;
         program::ready(address, 1).await.with_context(|| format!("{:?} does not forward", self.kind))?;
-        Ok((running, address))
+        Ok(Started { running, address, admin })
     }
 
-    fn configuration(&self, folder: &Path, address: SocketAddr, backends: &[SocketAddr]) -> String {
+    fn configuration(
+        &self,
+        folder: &Path,
+        address: SocketAddr,
+        admin: SocketAddr,
+        backends: &[SocketAddr],
+    ) -> String {
         let each = |line: &dyn Fn(usize, &SocketAddr) -> String| -> String {
             backends.iter().enumerate().map(|(n, backend)| line(n + 1, backend)).collect()
         };
@@ -100,30 +123,11 @@ impl Program {
             Kind::Plimsoll => {
                 let list: Vec<String> = backends.iter().map(ToString::to_string).collect();
                 format!(
-                    "workers: 1\nadmin: {{address: 127.0.0.1:0}}\nlisteners: {{web: {{address: {address}}}}}\n\
-                     upstreams: {{app: {{backends: [{}]}}}}\ntelemetry: {{log: {{level: warn}}}}\n",
+                    "workers: 1\nadmin: {{address: {admin}}}\nlisteners: {{web: {{address: {address}}}}}\n\
+                     upstreams: {{app: {{backends: [{}]}}}}\n",
                     list.join(", ")
                 )
             }
         }
     }
-}
-
-/// Starts the backends and waits for the addresses they print.
-pub(crate) async fn start_backends() -> anyhow::Result<(Running, Vec<SocketAddr>)> {
-    let mut command = with_parent()?;
-    command.arg(std::env::current_exe()?).arg("backend").stdin(Stdio::null()).stdout(Stdio::piped());
-    let mut running = Running::start(&mut command)?;
-    let stdout = running.child().stdout.take().context("the backends have no output")?;
-    let mut line = String::new();
-    timeout(Duration::from_secs(5), BufReader::new(stdout).read_line(&mut line)).await??;
-    let addresses: Result<Vec<_>, _> = line.split_ascii_whitespace().skip(1).map(str::parse).collect();
-    let addresses = addresses.with_context(|| format!("the backends said {line:?}"))?;
-    anyhow::ensure!(!addresses.is_empty(), "the backends did not start");
-    Ok((running, addresses))
-}
-
-/// An address that was free a moment ago: the peers cannot tell which port they chose themselves.
-fn free_address() -> anyhow::Result<SocketAddr> {
-    Ok(TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr())?)
 }
