@@ -98,6 +98,9 @@ impl Problems {
 /// The widest piece of a source line that is shown, in characters.
 const SHOWN: usize = 100;
 
+/// The most problems that are told at once: a file that repeats a mistake a thousand times needs to hear of it less often.
+const TOLD: usize = 100;
+
 impl Report {
     pub(super) fn new(file: &str, text: &str, problems: Vec<Problem>) -> Self {
         Self { findings: Findings::new(file, text, problems) }
@@ -170,7 +173,13 @@ impl fmt::Display for Severity {
 
 impl fmt::Display for Findings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, (problem, line)) in self.problems.iter().enumerate() {
+        let is_error = |(problem, _): &&(Problem, String)| problem.severity == Severity::Error;
+        // Where not all fit, no warning takes the place of an error.
+        let crowded = self.problems.len() > TOLD && self.problems.iter().any(|one| is_error(&one));
+        let told = self.problems.iter().filter(|one| !crowded || is_error(one)).take(TOLD);
+        let mut left = self.problems.len();
+        for (index, (problem, line)) in told.enumerate() {
+            left -= 1;
             if index > 0 {
                 writeln!(f)?;
             }
@@ -186,7 +195,10 @@ impl fmt::Display for Findings {
                 writeln!(f, "      = hint: {hint}")?;
             }
         }
-        Ok(())
+        match left {
+            0 => Ok(()),
+            _ => writeln!(f, "\n{}: {left} more problems, which are told when these are mended", self.file),
+        }
     }
 }
 

@@ -146,6 +146,16 @@ fn a_key_with_one_usual_value_takes_it_alone() {
 }
 
 #[test]
+fn of_very_many_problems_the_first_errors_are_told_and_the_others_counted() {
+    let backends: String = (0..1000).map(|_| "'127.0.0.1:1', ".to_owned()).collect();
+    let text =
+        format!("listeners: {{web: {{address: ':80'}}}}\nupstreams: {{app: {{backends: [{backends}]}}}}");
+    let report = said(&text);
+    assert_eq!(report.matches("error: two backends of `app`").count(), 100);
+    assert!(report.ends_with("899 more problems, which are told when these are mended\n"), "{report}");
+}
+
+#[test]
 fn every_exchange_may_count_as_slow() {
     for zero in ["0", "0s"] {
         let text = format!(
