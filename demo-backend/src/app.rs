@@ -15,9 +15,11 @@ use serde_json::json;
 use tokio::sync::Semaphore;
 
 use crate::Settings;
+use crate::key_value::{DESCRIPTION, KeyValue};
 use crate::metrics::Metrics;
 
-const JSON: HeaderValue = HeaderValue::from_static("application/json");
+/// The content type of every answer that is meant for programs.
+pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// The content type of every answer that is meant for people.
 pub(crate) const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 
@@ -31,6 +33,8 @@ pub(crate) struct App {
     pub(crate) workers: Arc<Semaphore>,
     /// Everything that `/metrics` shows.
     pub(crate) metrics: Metrics,
+    /// The key-value service, where the server is one.
+    pub(crate) key_value: Option<KeyValue>,
     broken: AtomicBool,
     greeting: Bytes,
     data: PerState,
@@ -47,8 +51,9 @@ impl App {
             data_delay: settings.data_delay,
             workers: Arc::new(Semaphore::new(settings.workers.get().min(Semaphore::MAX_PERMITS))),
             metrics: Metrics::new(name),
+            key_value: settings.storage.clone().map(KeyValue::new),
             broken: AtomicBool::new(false),
-            greeting: Bytes::from(format!("Hello, World!\nServer {}", settings.number)),
+            greeting: greeting(settings),
             data: PerState::new(|status| json!({"message": message, "status": status})),
             state: PerState::new(|status| json!({"server": name, "status": status})),
         }
@@ -79,6 +84,14 @@ impl App {
     /// Builds an answer that tells `state`, the position of the switch, and has the status `status`.
     pub(crate) fn tell(&self, state: StatusCode, status: StatusCode) -> Response {
         answer(status, JSON, self.state.at(state))
+    }
+}
+
+/// What `/` says: who greets, or what a key-value service is asked.
+fn greeting(settings: &Settings) -> Bytes {
+    match settings.storage {
+        Some(_) => Bytes::from_static(DESCRIPTION.as_bytes()),
+        None => Bytes::from(format!("Hello, World!\nServer {}", settings.number)),
     }
 }
 

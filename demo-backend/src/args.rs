@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -18,7 +19,7 @@ use crate::{ServerName, Settings, serve};
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "\
 Endpoints (any method):
-  /                    Hello, World! and the server's number
+  /                    Hello, World! and the server's number; with --storage what can be asked of it
   /api/data            a JSON object, after --data-delay
   /api/switch          switches / and /api/data between status 200 and 500
   /api/status          says which, with that status: a health check
@@ -26,12 +27,14 @@ Endpoints (any method):
   /sleep/MS/ANSWER     waits, at most 60000 ms, then answers with ANSWER
   /bytes/N             sends N bytes, at most 1 GiB
   /echo                sends the request's body back
+  /kv, /kv/KEY         GET the values of a key, POST another one; with --storage
   /metrics             what was counted, for Prometheus
 
 Examples:
   demo-backend --name backend-2 --listen 127.0.0.1:8002
   demo-backend --listen 127.0.0.1:0 --exit-with-parent    # a free port, printed on stdout
-  demo-backend --data-delay 20ms --workers 1              # a quicker and narrower one")]
+  demo-backend --data-delay 20ms --workers 1              # a quicker and narrower one
+  demo-backend --storage keys.json                        # a key-value service")]
 pub struct Args {
     /// Name of this server, sent with every answer in the header x-server
     #[arg(long, default_value = "backend-1")]
@@ -53,6 +56,10 @@ pub struct Args {
     #[arg(long)]
     workers: Option<NonZeroUsize>,
 
+    /// Be a key-value service too, with this file; the command `storage` may use the same one
+    #[arg(long, value_name = "FILE")]
+    storage: Option<PathBuf>,
+
     #[command(flatten)]
     lifeline: Lifeline,
 }
@@ -65,6 +72,7 @@ impl Args {
             number: self.number.unwrap_or(defaults.number),
             data_delay: self.data_delay,
             workers: self.workers.unwrap_or(defaults.workers),
+            storage: self.storage.clone(),
             ..defaults
         }
     }

@@ -2,12 +2,14 @@
 //! and breaks when told to, always saying which server it is.
 //!
 //! Reading order: [`Args`] (what is typed) → [`Settings`] (what it means) → [`serve`] (connections) → `routes` (one
-//! handler per endpoint) with `app` (what they share), `work` and `stream` (what they do) → `metrics` (what is counted).
+//! handler per endpoint) with `app` (what they share), `work`, `stream` and `key_value` (what they do) → `metrics` (what
+//! is counted).
 //!
 //! It shares no code with the balancer, so that a test which compares both ends compares two opinions.
 
 mod app;
 mod args;
+mod key_value;
 mod metrics;
 mod routes;
 mod serve;

@@ -1,6 +1,7 @@
 //! The endpoints: which path does what, and what is refused.
 //!
-//! Every endpoint takes any method, so that tests of what a balancer may repeat can use POST wherever they need it.
+//! Every endpoint but the keys takes any method, so that tests of what a balancer may repeat can use POST wherever they
+//! need it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +16,7 @@ use axum::routing::any;
 
 use crate::app::{App, TEXT, answer};
 use crate::stream::{Dots, recorded};
-use crate::{metrics, work};
+use crate::{key_value, metrics, work};
 
 /// The most CPU time that `/work/{ms}` burns for one request.
 pub const WORK_MAX: Duration = Duration::from_secs(10);
@@ -32,10 +33,12 @@ const WORK: &str = "/work/{ms}";
 const SLEEP: &str = "/sleep/{ms}/{answer}";
 const BYTES: &str = "/bytes/{n}";
 const ECHO: &str = "/echo";
+const KEYS: &str = "/kv";
+const KEY: &str = "/kv/{key}";
 const METRICS: &str = "/metrics";
 
 /// Every path template beside [`ROOT`], as they stand in the label `path`.
-pub(crate) const TEMPLATES: [&str; 8] = [DATA, SWITCH, STATUS, WORK, SLEEP, BYTES, ECHO, METRICS];
+pub(crate) const TEMPLATES: [&str; 10] = [DATA, SWITCH, STATUS, WORK, SLEEP, BYTES, ECHO, KEYS, KEY, METRICS];
 
 /// Builds the router for all paths but the plain `GET /`, which [`serve`](crate::serve) answers before it gets here.
 pub(crate) fn router(app: Arc<App>) -> Router {
@@ -48,6 +51,8 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route(SLEEP, any(sleep))
         .route(BYTES, any(bytes))
         .route(ECHO, any(echo))
+        .route(KEYS, any(key_value::serve))
+        .route(KEY, any(key_value::serve))
         .route(METRICS, any(show_metrics))
         .fallback(unknown)
         .layer(from_fn_with_state(Arc::clone(&app), record))
@@ -110,7 +115,10 @@ async fn show_metrics(State(app): State<Arc<App>>) -> Response {
     answer(StatusCode::OK, metrics::CONTENT_TYPE, app.metrics.render(app.status()))
 }
 
-async fn unknown() -> Response {
+async fn unknown(request: Request) -> Response {
+    if request.uri().path().starts_with("/kv/") {
+        return key_value::no_such_path();
+    }
     answer(StatusCode::NOT_FOUND, TEXT, "no such path; see `demo-backend --help` for those that exist\n")
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::thread::available_parallelism;
 use std::time::Duration;
@@ -17,19 +18,22 @@ pub struct Settings {
     pub data_delay: Duration,
     /// How many requests for `/work/{ms}` burn CPU at the same time; the others wait in order.
     pub workers: NonZeroUsize,
+    /// The file of the key-value service; without one there is none. `/` then describes that service instead of greeting.
+    pub storage: Option<PathBuf>,
     /// How long exchanges that are under way may take after the server was asked to end.
     pub drain: Duration,
 }
 
 impl Settings {
     /// Makes settings with the defaults: the number that the name ends with (or 1), 200 ms of delay for `/api/data`,
-    /// as many workers as there are CPUs, 5 s of drain.
+    /// as many workers as there are CPUs, no key-value service, 5 s of drain.
     pub fn new(name: ServerName) -> Self {
         Self {
             number: name.number().unwrap_or(1),
             name,
             data_delay: Duration::from_millis(200),
             workers: available_parallelism().unwrap_or(NonZeroUsize::MIN),
+            storage: None,
             drain: Duration::from_secs(5),
         }
     }

@@ -7,6 +7,7 @@
 )]
 
 mod answers;
+mod key_value;
 mod process;
 mod server;
 
@@ -17,7 +18,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 /// An answer as a client sees it.
-struct Answer {
+pub(crate) struct Answer {
     status: u16,
     head: String,
     body: Vec<u8>,
