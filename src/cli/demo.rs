@@ -80,6 +80,8 @@ pub(super) enum Process {
     Backend(demo_backend::Args),
     /// The agent of one backend.
     Agent(Box<backend_agent::Args>),
+    /// The command `storage`, for the file of a demo backend.
+    Storage(key_value::Args),
     /// The balancer.
     Balancer {
         /// Whether it ends with the demo.
@@ -105,6 +107,9 @@ pub(super) fn run_process(process: Process) -> ExitCode {
         }
         Process::Agent(args) => {
             conclude(runtime().and_then(|runtime| runtime.block_on(backend_agent::run(*args))))
+        }
+        Process::Storage(args) => {
+            role(key_value::run(&args, &mut io::stdout().lock()).map_err(anyhow::Error::from))
         }
         Process::Balancer { lifeline, run } => match lifeline.tie() {
             Ok(()) => run::run(&run),
