@@ -5,11 +5,12 @@ use regex::Regex;
 use crate::tree::{self, File, Violation};
 
 /// Documents that a reader looks for, with the most lines each may have.
-const EXPECTED: [(&str, usize); 7] = [
+const EXPECTED: [(&str, usize); 8] = [
     ("README.md", 120),
     ("ARCHITECTURE.md", 250),
     ("CONTRIBUTING.md", 120),
     ("CHANGELOG.md", 1000),
+    ("EXAMPLES.md", 120),
     ("LICENSE-APACHE", 250),
     ("LICENSE-MIT", 50),
     (".ci/run", 60),

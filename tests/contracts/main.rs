@@ -6,6 +6,7 @@
 mod budgets;
 mod compose;
 mod documents;
+mod examples;
 mod import_law;
 mod lints;
 mod metrics_catalogue;
