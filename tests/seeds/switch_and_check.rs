@@ -2,7 +2,7 @@
 //! the checks see each switch, `/check` tells it, and the configuration is checked and loaded anew while it runs.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
@@ -10,6 +10,7 @@ use crate::commands::{Site, bash, curl, demo_backend, folder, get, import, moved
 use crate::harness::free_address;
 use crate::harness::metrics::promtool;
 use crate::harness::program::Program;
+use crate::harness::wire::Wire;
 
 const CONFIG: &str = include_str!("switch_and_check/nginx.conf");
 
@@ -74,6 +75,66 @@ fn a_backend_that_is_switched_off_gets_nothing_until_it_is_switched_on() {
     three.site.expect_check(&["up", &second.to_string(), "status 200"]);
     // As soon as its share has grown.
     crate::harness::eventually("do2 gets requests again", || three.servers(3).contains(&"do2".to_owned()));
+}
+
+/// The file without what only OpenResty knows: the scripts, and where they are.
+fn without_scripts(config: &str) -> String {
+    let mut depth = 0;
+    let kept = config.lines().filter(|line| {
+        let (opened, closed) = (line.matches('{').count(), line.matches('}').count());
+        let is_script = depth > 0 || line.contains("_by_lua_block");
+        if is_script {
+            depth = depth + opened - closed;
+        }
+        let word = line.trim_start();
+        !is_script && !word.starts_with("lua_") && !word.starts_with("include ")
+    });
+    kept.map(|line| format!("{line}\n")).collect()
+}
+
+/// nginx with the file.
+fn nginx(folder: &TempDir, config: &str) -> Program {
+    let config = without_scripts(config);
+    // It may keep nothing outside of the folder of this test; and one process, so that none is left over.
+    let places =
+        ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(|kind| format!("{kind}_temp_path {kind};"));
+    let config = config.replace("http {", &format!("http {{ access_log off; {}", places.join(" ")));
+    let file = write(folder.path(), "nginx/nginx.conf", &config);
+    let prefix = file.parent().and_then(Path::to_str).expect("the temporary folder has a name in UTF-8");
+    let own = "daemon off; master_process off; pid nginx.pid; error_log stderr;";
+    Program::start(folder.path(), "nginx", ["-p", prefix, "-c", "nginx.conf", "-g", own])
+}
+
+#[test]
+fn requests_get_the_same_answers_through_nginx_and_plimsoll() {
+    let (folder, theirs) = (folder(), free_address());
+    let three = Three::start();
+    let places = ["127.0.0.1:8001", "127.0.0.1:8002", "127.0.0.1:8003"].into_iter().zip(three.backends);
+    let places: Vec<_> = places.chain([("127.0.0.1:8080", theirs)]).collect();
+    let mut program = nginx(&folder, &moved(CONFIG, &places));
+    program.expect_ready(theirs, "/api/status");
+    let through = |address: SocketAddr, request: &str| {
+        let answer = Wire::connect(address).exchange(request);
+        let kind = answer.head.field("content-type").map(str::to_owned);
+        (answer.status(), kind, answer.body)
+    };
+    for (line, rest) in [
+        ("GET /api/data", "\r\n"),
+        ("GET /sleep/1/late", "\r\n"),
+        ("GET /bytes/70000", "\r\n"),
+        ("GET /nowhere", "\r\n"),
+        ("GET /work/none", "\r\n"),
+        ("POST /echo", "content-type: text/plain\r\ncontent-length: 5\r\n\r\nhello"),
+        ("POST /echo?a=b%20c", "transfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"),
+    ] {
+        let request = format!("{line} HTTP/1.1\r\nhost: example.org\r\nconnection: close\r\n{rest}");
+        assert_eq!(through(three.site.address, &request), through(theirs, &request), "{line}");
+    }
+    for address in [three.site.address, theirs] {
+        let mut turns: Vec<_> = (0..6).map(|_| get(address, "/").text().to_owned()).collect();
+        turns.sort_unstable();
+        assert_eq!(turns, [1, 1, 2, 2, 3, 3].map(|nth| format!("Hello, World!\nServer {nth}")), "{address}");
+    }
 }
 
 #[test]
