@@ -82,6 +82,11 @@ impl WorkerFleet {
         }
     }
 
+    /// Ends each connection after its exchange, and still takes new ones.
+    pub(super) fn last_exchanges(&self) {
+        self.command(|| Command::LastExchanges);
+    }
+
     /// Stops accepting, and ends each worker after its last exchange.
     pub(super) fn drain(&self) {
         self.command(|| Command::Drain);

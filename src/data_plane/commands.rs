@@ -33,6 +33,8 @@ pub enum Command {
     Close(Box<str>),
     /// Tell what is remembered of the latest exchanges.
     Decisions(oneshot::Sender<Vec<Arc<PastExchange>>>),
+    /// Go on accepting, but end idle connections now and every other one after its exchange.
+    LastExchanges,
     /// Stop accepting, end idle connections, let exchanges finish.
     Drain,
     /// Cut what is left; each exchange is recorded as interrupted.
@@ -74,6 +76,7 @@ async fn obey(worker: &Rc<Worker>, mut commands: mpsc::UnboundedReceiver<Command
             }
             Command::Close(name) => open.retain(|(known, _)| *known != name),
             Command::Decisions(asker) => tell(worker, asker),
+            Command::LastExchanges => worker.drain(),
             Command::Drain => break,
             Command::Stop => return,
         }
@@ -85,7 +88,7 @@ async fn obey(worker: &Rc<Worker>, mut commands: mpsc::UnboundedReceiver<Command
             () = worker.let_go() => break,
             command = commands.recv() => match command {
                 Some(Command::Decisions(asker)) => tell(worker, asker),
-                Some(Command::Drain) => {}
+                Some(Command::LastExchanges | Command::Drain) => {}
                 _ => break,
             },
         }

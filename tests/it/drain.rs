@@ -112,3 +112,30 @@ fn what_waits_to_be_accepted_when_the_signal_comes_is_answered() {
         assert!(balancer.wait().success(), "the process ends in order");
     }
 }
+
+#[test]
+fn who_sends_clients_here_has_time_to_learn_of_the_end() {
+    let backend = Backend::saying("ok");
+    let mut balancer = Setup::over([&backend]).top("drain: { delay: 1s }").start();
+    let mut idle = balancer.connect();
+    assert_eq!(idle.exchange("GET / HTTP/1.1\r\nHost: a\r\n\r\n").text(), "ok");
+    balancer.signal(Signal::TERM);
+    eventually("it is no longer ready", || balancer.ask_admin("/ready").status() == 503);
+    idle.expect_end();
+    let answer = balancer.ask("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(answer.text(), "ok", "new connections are still served");
+    assert_eq!(answer.head.field("connection"), Some("close"), "and told to come elsewhere next time");
+    let address = balancer.address;
+    eventually("new connections are refused", || std::net::TcpStream::connect(address).is_err());
+    assert!(balancer.wait().success(), "the process ends in order");
+}
+
+#[test]
+fn a_second_signal_ends_the_delay_too() {
+    let backend = Backend::saying("ok");
+    let mut balancer = Setup::over([&backend]).top("drain: { delay: 1h }").start();
+    balancer.signal(Signal::TERM);
+    eventually("it is no longer ready", || balancer.ask_admin("/ready").status() == 503);
+    balancer.signal(Signal::INT);
+    assert!(balancer.wait().success(), "the process ends in order");
+}

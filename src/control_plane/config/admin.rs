@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::read::{duration, integer, size, text};
 use super::section::Section;
 use super::tree::Content;
-use super::value::Invalid;
 use super::value::address::listen_address;
+use super::value::{Invalid, quantity};
 
 /// The admin server: `/metrics`, `/live`, `/ready`, `/check`, the API and the receiver of pushed metrics.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,6 +77,8 @@ impl fmt::Debug for Token {
 /// How the process ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DrainConfig {
+    /// How long new connections are still taken after SIGTERM, so that whoever sends them here can learn of the end.
+    pub delay: Duration,
     /// How long exchanges in flight may take after SIGTERM before they are cut.
     pub timeout: Duration,
 }
@@ -116,7 +118,10 @@ impl PushConfig {
 
 impl DrainConfig {
     pub(super) fn decode(section: &Section<'_>) -> Self {
-        Self { timeout: section.value("timeout", duration) }
+        Self {
+            delay: section.value("delay", text(quantity::duration)),
+            timeout: section.value("timeout", duration),
+        }
     }
 }
 

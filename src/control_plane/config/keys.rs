@@ -211,6 +211,7 @@ pub const KEYS: &[Key] = &[
     default("admin.push.body", "1MiB", "the largest push; all groups together hold 64 times as much"),
 
     section("drain", "how the process ends"),
+    default("drain.delay", "0s", "how long connections are still accepted after SIGTERM, while `/ready` says no"),
     default("drain.timeout", "30s", "how long exchanges in flight may take after SIGTERM"),
 
     section("telemetry", "what the process writes about itself"),
