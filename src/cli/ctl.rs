@@ -1,5 +1,6 @@
 //! `plimsoll ctl`: asks a running balancer how it is, and changes what it does, through its admin interface.
 
+mod watch;
 mod why;
 
 use std::io::Write as _;
@@ -34,7 +35,8 @@ Examples:
   plimsoll ctl reload                            reads the configuration file again, as SIGHUP does
   plimsoll ctl drain app/backend-1 --admin 127.0.0.1:9901
   plimsoll ctl why --status 5xx                  which backends were tried, why, and what took the time
-  plimsoll ctl ping --ready                      a health check where there is no shell, as in a container")]
+  plimsoll ctl ping --ready                      a health check where there is no shell, as in a container
+  plimsoll ctl ping --watch --track-file PATH    for keepalived, which follows the file")]
 pub(super) struct Arguments {
     #[command(subcommand)]
     action: Action,
@@ -81,8 +83,10 @@ enum Action {
     /// Exit with 0 when the balancer lives, else with 1.
     Ping {
         /// Ask whether it takes traffic: not while it starts or drains.
-        #[arg(long)]
+        #[arg(long, conflicts_with = "watch")]
         ready: bool,
+        #[command(flatten)]
+        watch: watch::Watch,
     },
 }
 
@@ -142,7 +146,8 @@ async fn act(Arguments { action, admin, token }: &Arguments) -> anyhow::Result<S
         Action::Weight { backend, weight } => operator.weigh(backend, *weight).await,
         Action::Reload => operator.reload().await,
         Action::Why(asked) => operator.why(asked).await,
-        Action::Ping { ready } => operator.ping(if *ready { "/ready" } else { "/live" }).await,
+        Action::Ping { watch, .. } if watch.wanted() => operator.watch(watch).await,
+        Action::Ping { ready, .. } => operator.ping(if *ready { "/ready" } else { "/live" }).await,
     }
 }
 
