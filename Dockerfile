@@ -1,10 +1,11 @@
-# The images of the stack in compose.yaml. Each is one or two programs with the C library that they need, and nothing
-# else: no shell, no package manager, nobody but the user that runs them. plimsoll has 12 MB, backend 8.7 MB, of which
+# The images of the stack in compose.yaml. Each but `pair` is one or two programs with the C library that they need, and
+# nothing else: no shell, no package manager, nobody but the user that runs them. plimsoll has 12 MB, backend 8.7 MB, of which
 # 3.2 MB are the libraries; the stack's test holds both to 14 MB.
 #
 #   docker build --target plimsoll -t plimsoll .       the balancer
 #   docker build --target backend -t backend .         the demo backend with its agent
 #   docker build --target loadtest -t loadtest .       the load generator
+#   docker build --target pair -t plimsoll-pair .      the balancer and keepalived, see deploy/keepalived/
 
 # The version is that of rust-toolchain.toml, which stays out of the build: it names components that only checks need.
 FROM rust:1.95.0-bookworm AS build
@@ -39,6 +40,16 @@ FROM minimal AS backend
 COPY --from=build /programs/backend-agent /programs/demo-backend /usr/bin/
 EXPOSE 8000 9101
 ENTRYPOINT ["backend-agent", "--listen", "0.0.0.0:9101", "--", "demo-backend", "--listen", "0.0.0.0:8000"]
+
+# A balancer with keepalived beside it, for deploy/keepalived/: the one image with a system around the program, since
+# keepalived is Debian's. tini reaps what its scripts leave behind and passes signals on.
+FROM debian:bookworm-slim AS pair
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends keepalived tini \
+    && rm -rf /var/lib/apt/lists/* /etc/keepalived
+COPY --from=build /programs/plimsoll /usr/bin/
+EXPOSE 80
+ENTRYPOINT ["tini", "--", "bash", "/etc/plimsoll/both"]
 
 # The last stage is what a build without --target makes.
 FROM minimal AS plimsoll

@@ -13,6 +13,7 @@ mod metrics_catalogue;
 mod monitoring;
 mod names;
 mod page;
+mod pair;
 mod tree;
 mod words;
 mod yaml;
