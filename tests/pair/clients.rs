@@ -104,7 +104,15 @@ impl Shared {
 /// # Errors
 /// When there is no connection, no answer in time, or one that is no page.
 pub(crate) fn page() -> std::io::Result<String> {
-    let mut stream = TcpStream::connect_timeout(&ADDRESS, CONNECT)?;
+    get(ADDRESS)
+}
+
+/// Gets `/` of another port as well.
+///
+/// # Errors
+/// As with [`page`].
+pub(crate) fn get(address: SocketAddr) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect_timeout(&address, CONNECT)?;
     stream.set_read_timeout(Some(ANSWER))?;
     stream.write_all(b"GET / HTTP/1.1\r\nhost: pair\r\nconnection: close\r\n\r\n")?;
     let mut answer = String::new();

@@ -5,6 +5,7 @@
 //! since what is measured here is time: no other test runs beside it.
 
 mod clients;
+mod containers;
 mod hosts;
 mod nodes;
 
@@ -21,7 +22,7 @@ use nodes::{Pair, Variant};
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How long nothing is changed before and after a failure, so that what is usual can be told from what it did.
-const QUIET: Duration = Duration::from_millis(700);
+const QUIET: Duration = Duration::from_millis(300);
 
 /// How long after the address has moved every client knows, though whoever announces it has to wait for a CPU.
 const SETTLED: Duration = Duration::from_secs(1);
@@ -91,7 +92,8 @@ fn survive(pair: &mut Pair, clients: &Clients, killed: Duration) {
     pair.step(clients, "balancer killed", killed, 1, |pair| pair.node(0).kill());
     pair.step(clients, "started again", MOVED, 0, |pair| pair.node(0).start());
     pair.step(clients, "link down", killed, 1, |pair| pair.link(0, "down"));
-    pair.step(clients, "link up", MOVED, 0, |pair| pair.link(0, "up"));
+    // The kernel may take a second to tell of a link that is back.
+    pair.step(clients, "link up", MOVED + Duration::from_secs(1), 0, |pair| pair.link(0, "up"));
     pair.step(clients, "planned end", MOVED, 1, |pair| pair.node(0).terminate());
     pair.node(0).expect_end();
     pair.step(clients, "started again", MOVED, 0, |pair| pair.node(0).start());
@@ -108,24 +110,30 @@ impl Pair {
         holder: usize,
         change: impl FnOnce(&mut Pair),
     ) {
-        pause(QUIET);
-        let from = Instant::now();
-        change(self);
-        self.expect_holder(holder);
-        let moved = Instant::now();
-        pause(SETTLED + QUIET);
-        let (gap, asked, lost) = clients.between(from, Instant::now());
-        let moved_ms = (moved - from).as_millis();
-        say(&format!(
-            "{}: {what}: no answer for {} ms, {} of {asked} requests lost; the address had moved after {moved_ms} ms",
-            self.variant.name(),
-            gap.as_millis(),
-            lost.len()
-        ));
-        assert!(gap < bound, "{what}: clients get no answer for {gap:?}: {lost:?}");
-        let late: Vec<_> = lost.iter().filter(|one| one.sent > moved + SETTLED).collect();
-        assert!(late.is_empty(), "{what}: nobody answers though the address has moved: {late:?}");
+        scene(clients, self.variant.name(), what, bound, || {
+            change(self);
+            self.expect_holder(holder);
+        });
     }
+}
+
+/// Has something happen, which returns when the address has moved, and tells what clients noticed: no more than `bound`.
+#[track_caller]
+fn scene(clients: &Clients, set_up: &str, what: &str, bound: Duration, happen: impl FnOnce()) {
+    pause(QUIET);
+    let from = Instant::now();
+    happen();
+    let moved = Instant::now();
+    pause(SETTLED + QUIET);
+    let (gap, asked, lost) = clients.between(from, Instant::now());
+    let (gap_ms, moved_ms) = (gap.as_millis(), (moved - from).as_millis());
+    let count = lost.len();
+    say(&format!(
+        "{set_up}: {what}: no answer for {gap_ms} ms, {count} of {asked} requests lost; the address had moved after {moved_ms} ms"
+    ));
+    assert!(gap < bound, "{what}: clients get no answer for {gap:?}: {lost:?}");
+    let late: Vec<_> = lost.iter().filter(|one| one.sent > moved + SETTLED).collect();
+    assert!(late.is_empty(), "{what}: nobody answers though the address has moved: {late:?}");
 }
 
 fn say(text: &str) {
