@@ -13,6 +13,7 @@ use std::io::Write as _;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use rustix::process::Signal;
 use tokio::time::Instant;
 
 use clients::Clients;
@@ -29,6 +30,9 @@ const SETTLED: Duration = Duration::from_secs(1);
 
 /// What an idle machine needs a fraction of: the address moves though nobody has failed, or who failed said so.
 const MOVED: Duration = Duration::from_secs(2);
+
+/// Silence is no proof, and is waited for.
+const HANGS: Duration = Duration::from_secs(6);
 
 /// One pair at a time: two would slow each other.
 static ALONE: Mutex<()> = Mutex::new(());
@@ -63,6 +67,8 @@ fn play(variant: Variant, scenes: impl FnOnce(&mut Pair, &Clients) + Send) {
     // A thread of its own, since it moves to another host.
     std::thread::scope(|scope| {
         let played = scope.spawn(|| {
+            // Of this thread, and so of all that it starts: what is measured is the pair, and not who else uses the machine.
+            rustix::process::setpriority_process(None, -15).expect("root may come first");
             let mut pair = Pair::start(variant);
             pair.expect_holder(0);
             pair.client().enter();
@@ -91,10 +97,13 @@ fn each_refresh_shows_the_other_server() {
 fn survive(pair: &mut Pair, clients: &Clients, killed: Duration) {
     pair.step(clients, "balancer killed", killed, 1, |pair| pair.node(0).kill());
     pair.step(clients, "started again", MOVED, 0, |pair| pair.node(0).start());
+    // It accepts connections, or its kernel does, and answers nothing.
+    pair.step(clients, "balancer hangs", HANGS, 1, |pair| pair.node(0).signal(Signal::STOP));
+    pair.step(clients, "it goes on", MOVED, 0, |pair| pair.node(0).signal(Signal::CONT));
     pair.step(clients, "link down", killed, 1, |pair| pair.link(0, "down"));
     // The kernel may take a second to tell of a link that is back.
     pair.step(clients, "link up", MOVED + Duration::from_secs(1), 0, |pair| pair.link(0, "up"));
-    pair.step(clients, "planned end", MOVED, 1, |pair| pair.node(0).terminate());
+    pair.step(clients, "planned end", MOVED, 1, |pair| pair.node(0).signal(Signal::TERM));
     pair.node(0).expect_end();
     pair.step(clients, "started again", MOVED, 0, |pair| pair.node(0).start());
 }

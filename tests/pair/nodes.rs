@@ -193,9 +193,9 @@ impl Node {
         self.watcher = None;
     }
 
-    /// Asks the balancer to end, and does not wait for it.
-    pub(crate) fn terminate(&mut self) {
-        self.plimsoll.as_ref().expect("it runs").terminate();
+    /// Sends the balancer a signal, and does not wait for what comes of it.
+    pub(crate) fn signal(&mut self, signal: Signal) {
+        self.plimsoll.as_ref().expect("it runs").signal(signal);
     }
 
     /// Waits until the balancer has ended, in order.
@@ -209,7 +209,7 @@ impl Node {
     #[track_caller]
     pub(crate) fn end_watcher(&mut self) {
         let watcher = self.watcher.take().expect("it runs");
-        watcher.terminate();
+        watcher.signal(Signal::TERM);
         let status = watcher.ended();
         assert!(status.success(), "{}: {status}", self.name);
     }
@@ -240,8 +240,8 @@ impl Running {
         Self(command.spawn().expect("nsenter can be started"))
     }
 
-    fn terminate(&self) {
-        kill_process(Pid::from_child(&self.0), Signal::TERM).expect("a child can be signalled");
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.0), signal).expect("a child can be signalled");
     }
 
     #[track_caller]
