@@ -5,9 +5,10 @@ use std::net::SocketAddr;
 use anyhow::Context as _;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper::http::request::Builder;
-use hyper::{Method, Request, StatusCode};
+use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
@@ -33,23 +34,24 @@ pub(super) async fn send(
     request: Builder,
     body: Bytes,
 ) -> anyhow::Result<(StatusCode, String)> {
+    let response = open(address, request, body).await?;
+    let status = response.status();
+    let body = Limited::new(response.into_body(), ANSWER_MAX);
+    let body = body.collect().await.map_err(anyhow::Error::from_boxed)?;
+    let text = String::from_utf8(body.to_bytes().into()).context("the answer is no text")?;
+    Ok((status, text))
+}
+
+/// Sends a request, to which it adds the host. Returns the answer when its head is there; its body comes as the server sends
+/// it, and the connection ends when it is dropped.
+///
+/// # Errors
+/// When nobody listens at `address`, or the answer is no HTTP.
+async fn open(address: SocketAddr, request: Builder, body: Bytes) -> anyhow::Result<Response<Incoming>> {
     let stream = TcpStream::connect(address).await?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     let request = request.header("host", address.to_string()).body(Full::new(body))?;
-    let exchange = async {
-        let response = sender.send_request(request).await?;
-        let status = response.status();
-        let body = Limited::new(response.into_body(), ANSWER_MAX)
-            .collect()
-            .await
-            .map_err(anyhow::Error::from_boxed)?;
-        let text = String::from_utf8(body.to_bytes().into()).context("the answer is no text")?;
-        Ok((status, text))
-    };
-    tokio::pin!(exchange);
-    tokio::select! {
-        answer = &mut exchange => answer,
-        // The connection may end before its last bytes are read.
-        _ = connection => exchange.await,
-    }
+    // It ends with the answer, or with whoever waited for it; what went wrong on it is told there.
+    tokio::spawn(connection);
+    Ok(sender.send_request(request).await?)
 }

@@ -4,23 +4,17 @@ mod watch;
 mod why;
 
 use std::io::Write as _;
-use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use bytes::Bytes;
-use hyper::{Method, Request, StatusCode};
+use hyper::Method;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
-use super::ask::send;
-use crate::control_plane::config::value::address::listen_address;
+use super::operator::Operator;
 use crate::control_plane::config::value::text::Name;
-
-/// How long the balancer may take to answer. A reload takes as long as the look-ups of its host names, several seconds.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How often is asked whether a backend has finished what it had.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
@@ -40,13 +34,8 @@ Examples:
 pub(super) struct Arguments {
     #[command(subcommand)]
     action: Action,
-    /// The balancer's `admin.address`.
-    #[arg(long, global = true, value_name = "ADDRESS", default_value = "127.0.0.1:9900", value_parser = address)]
-    admin: SocketAddr,
-    /// The balancer's `admin.token`, to change something from another host. Better in the environment, where no list of
-    /// processes shows it.
-    #[arg(long, global = true, env = "PLIMSOLL_TOKEN", hide_env_values = true)]
-    token: Option<String>,
+    #[command(flatten)]
+    operator: Operator,
 }
 
 #[derive(Debug, clap::Subcommand)]
@@ -113,12 +102,6 @@ struct Reloaded {
     warnings: Vec<String>,
 }
 
-/// What the balancer says when it refuses.
-#[derive(Debug, Deserialize)]
-struct Refused {
-    error: String,
-}
-
 /// Carries out an action. Exits with 0 when a change is in force or the answer is yes, else with 1 and the reason on
 /// standard error.
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
@@ -137,9 +120,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
     }
 }
 
-async fn act(Arguments { action, admin, token }: &Arguments) -> anyhow::Result<String> {
-    // One that is empty is that of a variable that is not set.
-    let operator = Operator { admin: *admin, token: token.as_deref().filter(|token| !token.is_empty()) };
+async fn act(Arguments { action, operator }: &Arguments) -> anyhow::Result<String> {
     match action {
         Action::Drain { backend, wait } => operator.drain(backend, *wait).await,
         Action::Ready { backend } => operator.ready(backend).await,
@@ -151,13 +132,7 @@ async fn act(Arguments { action, admin, token }: &Arguments) -> anyhow::Result<S
     }
 }
 
-/// Who asks, and whom.
-struct Operator<'a> {
-    admin: SocketAddr,
-    token: Option<&'a str>,
-}
-
-impl Operator<'_> {
+impl Operator {
     async fn ping(&self, path: &str) -> anyhow::Result<String> {
         let (status, text) = self.answer(Method::GET, path, Bytes::new()).await?;
         let text = text.trim_end();
@@ -197,36 +172,6 @@ impl Operator<'_> {
         let path = format!("/api/v1/upstreams/{upstream}/backends/{backend}/{verb}");
         self.change(&path, body).await.with_context(|| format!("{upstream}/{backend}"))
     }
-
-    /// Asks for a change; an error is why it was refused, in the balancer's words.
-    async fn change<T: DeserializeOwned>(&self, path: &str, body: Bytes) -> anyhow::Result<T> {
-        let (status, text) = self.answer(Method::POST, path, body).await?;
-        if status.is_success() {
-            return serde_json::from_str(&text).context("this answer is not plimsoll's; look at --admin");
-        }
-        let admin = self.admin;
-        match serde_json::from_str::<Refused>(&text) {
-            Ok(Refused { error }) => anyhow::bail!("{error}"),
-            Err(_) => {
-                anyhow::bail!("http://{admin}{path} answers {status}; is this plimsoll's admin server?")
-            }
-        }
-    }
-
-    async fn answer(&self, method: Method, path: &str, body: Bytes) -> anyhow::Result<(StatusCode, String)> {
-        let mut request = Request::builder().method(method).uri(path);
-        if let Some(token) = self.token {
-            request = request.header("authorization", format!("Bearer {token}"));
-        }
-        if !body.is_empty() {
-            request = request.header("content-type", "application/json");
-        }
-        let answer = timeout(PATIENCE, send(self.admin, request, body)).await;
-        answer.map_err(anyhow::Error::from).flatten().with_context(|| {
-            let admin = self.admin;
-            format!("no answer from the admin server at {admin}; is plimsoll running, and is its `admin.address` another? Name it by --admin")
-        })
-    }
 }
 
 impl Told {
@@ -243,13 +188,6 @@ impl Told {
     }
 }
 
-fn address(text: &str) -> Result<SocketAddr, String> {
-    listen_address(text).map_err(|invalid| match invalid.hint {
-        Some(hint) => format!("{}: {hint}", invalid.message),
-        None => invalid.message,
-    })
-}
-
 impl std::str::FromStr for Place {
     type Err = String;
 
@@ -263,6 +201,8 @@ impl std::str::FromStr for Place {
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use clap::Parser as _;
 
     use super::*;
@@ -281,7 +221,7 @@ mod tests {
     #[test]
     fn a_backend_is_named_with_its_upstream() {
         let arguments = parse("drain app/backend-1 --admin :9901").expect("it is valid");
-        assert_eq!(arguments.admin, SocketAddr::from(([0, 0, 0, 0], 9901)));
+        assert_eq!(arguments.operator.admin, SocketAddr::from(([0, 0, 0, 0], 9901)));
         let Action::Drain { backend, wait: false } = arguments.action else { panic!("{arguments:?}") };
         assert_eq!((backend.upstream.as_str(), backend.backend.as_str()), ("app", "backend-1"));
         for (line, said) in [
@@ -308,7 +248,7 @@ mod tests {
     #[test]
     fn a_weight_is_one_that_a_configuration_may_say() {
         let arguments = parse("weight app/backend-1 1000 --token secret").expect("it is valid");
-        assert_eq!(arguments.token.as_deref(), Some("secret"));
+        assert_eq!(arguments.operator.token.as_deref(), Some("secret"));
         assert!(matches!(arguments.action, Action::Weight { weight: 1000, .. }), "{arguments:?}");
         for weight in ["1001", "-1", "1.5", "heavy"] {
             assert!(parse(&format!("weight app/backend-1 {weight}")).is_err(), "{weight}");

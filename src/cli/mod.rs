@@ -5,6 +5,7 @@ mod check;
 mod ctl;
 mod demo;
 mod import;
+mod operator;
 mod run;
 
 use std::process::ExitCode;

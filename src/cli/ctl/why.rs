@@ -7,7 +7,7 @@ use bytes::Bytes;
 use hyper::Method;
 use serde::Deserialize;
 
-use super::{Operator, Refused};
+use super::super::operator::{Operator, Refused};
 
 /// Which exchanges to tell of.
 #[derive(Debug, clap::Args)]
@@ -101,7 +101,7 @@ struct Candidate {
     latency_ms: Option<f64>,
 }
 
-impl Operator<'_> {
+impl Operator {
     /// Asks for exchanges, and tells them.
     pub(super) async fn why(&self, asked: &Asked) -> anyhow::Result<String> {
         let (status, text) = self.answer(Method::GET, &asked.path(), Bytes::new()).await?;
