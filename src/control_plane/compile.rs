@@ -32,7 +32,9 @@ pub fn compile(
     let upstreams: Vec<_> =
         settings.map(|settings| upstreams::adopt(settings, previous, telemetry, now)).collect();
     let before = previous.into_iter().flat_map(|snapshot| &snapshot.upstreams);
-    before.filter(|gone| !upstreams.iter().any(|kept| kept.name == gone.name)).for_each(|gone| gone.retire());
+    before
+        .filter(|gone| !upstreams.iter().any(|kept| kept.name == gone.name))
+        .for_each(|gone| gone.retire(now));
     around(upstreams, config, telemetry)
 }
 

@@ -9,7 +9,9 @@
 //! - `sample`: what one look sees of a backend.
 //! - `seen`: what is kept from one look to the next.
 //! - `probe`: the question whether an ejected backend may come back.
+//! - `leaving`: the backends that are configured no more, until they have finished.
 
+mod leaving;
 mod probe;
 mod sample;
 mod seen;
@@ -26,6 +28,7 @@ use tokio::time::{Instant, sleep_until};
 use super::health::{Board, Watched};
 use super::push::LoadOfBackend;
 use crate::upstream::{LOOK_EVERY, Upstream};
+use leaving::Leaving;
 use probe::Probes;
 use seen::Looked;
 use station::Station;
@@ -74,19 +77,25 @@ async fn keep(
     alarms: Arc<watch::Sender<()>>,
     load: LoadOfBackend,
 ) {
-    let mut stations: Vec<Station> = Vec::new();
+    let (mut stations, mut leaving) = (Vec::<Station>::new(), Leaving::default());
     let mut due = Instant::now();
     loop {
         tokio::select! {
+            // Before a look: a backend that has come back under its name must be known before the series of the one that left
+            // are ended.
+            biased;
             wanted = assignments.recv() => match wanted {
-                Some(wanted) => stations = assign(stations, wanted, &board, &load),
+                Some(wanted) => {
+                    leaving.follow(&stations, &wanted);
+                    stations = assign(stations, wanted, &board, &load);
+                }
                 None => return,
             },
             () = sleep_until(due) => {
                 // From now on, and not from when it was due: what is counted between two looks is taken for a rate.
                 let now = Instant::now();
                 let look = |so_far: Looked, station: &mut Station| so_far.and(station.look(now));
-                let looked = stations.iter_mut().fold(Looked::default(), look);
+                let looked = stations.iter_mut().fold(leaving.look(now), look);
                 if looked.alarm {
                     alarms.send_replace(());
                 }

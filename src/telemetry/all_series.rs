@@ -40,11 +40,18 @@ impl AllSeries {
         SeriesId::new(self.made.fetch_add(1, Relaxed))
     }
 
+    /// Lists the series of backends that somebody holds and that are not over.
+    pub(super) fn live_backends(&self) -> Vec<Arc<BackendSeries>> {
+        let mut live = self.backends.live();
+        live.retain(|series| !series.is_over());
+        live
+    }
+
     /// Takes hold of everything that is alive, so that one scrape shows one set of series.
     pub(super) fn live(&self) -> Live<'_> {
         let backend = |at: &BackendSeries| text_of(&[("upstream", &at.upstream), ("backend", &at.backend)]);
         Live {
-            backends: shown(self.backends.live(), backend),
+            backends: shown(self.live_backends(), backend),
             upstreams: shown(self.upstreams.live(), |at| text_of(&[("upstream", &at.upstream)])),
             listeners: shown(self.listeners.live(), |at| text_of(&[("listener", &at.listener)])),
             routes: shown(self.routes.live(), |at| text_of(&[("route", &at.route)])),

@@ -98,12 +98,12 @@ impl Telemetry {
     /// Returns the series of a backend: the same while anyone holds it, so that a reload continues its counts.
     pub fn backend(&self, upstream: &str, backend: &str) -> Arc<BackendSeries> {
         let make = |_: &_| BackendSeries::new(self.series.next_id(), upstream, backend, self.workers);
-        self.series.backends.get_or_make((upstream.into(), backend.into()), make)
+        self.series.backends.get_or_replace((upstream.into(), backend.into()), BackendSeries::is_over, make)
     }
 
     /// Lists the series of all backends that anyone holds, by upstream and name.
     pub fn backends(&self) -> Vec<Arc<BackendSeries>> {
-        self.series.backends.live()
+        self.series.live_backends()
     }
 
     /// Returns the series of an upstream: the same while anyone holds it.

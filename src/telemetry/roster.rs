@@ -1,7 +1,8 @@
 //! The roster: which series are alive, found by name while the configuration is applied and listed at scrape time.
 //!
 //! Apart from the series because of its one rule: it holds them weakly, so that their holders alone decide how long a
-//! series is shown, and asking for the same name again while it is held gives the same cells.
+//! series is shown, and asking for the same name again while it is held gives the same cells, unless whoever asks says that
+//! these are over.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -19,8 +20,18 @@ impl<K, S> Default for Roster<K, S> {
 impl<K: Ord, S> Roster<K, S> {
     /// Returns the series of this name, and makes it if nobody holds one.
     pub(crate) fn get_or_make(&self, name: K, make: impl FnOnce(&K) -> S) -> Arc<S> {
+        self.get_or_replace(name, |_| false, make)
+    }
+
+    /// Returns the series of this name, and makes it if nobody holds one that is not over.
+    pub(crate) fn get_or_replace(
+        &self,
+        name: K,
+        is_over: impl FnOnce(&S) -> bool,
+        make: impl FnOnce(&K) -> S,
+    ) -> Arc<S> {
         let mut series = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(held) = series.get(&name).and_then(Weak::upgrade) {
+        if let Some(held) = series.get(&name).and_then(Weak::upgrade).filter(|held| !is_over(held)) {
             return held;
         }
         let made = Arc::new(make(&name));
@@ -52,5 +63,14 @@ mod tests {
         drop(again);
         assert_eq!(roster.live().len(), 0);
         assert_eq!(*roster.get_or_make("backend-1", |_| "third".into()), "third");
+    }
+
+    #[test]
+    fn one_that_is_over_is_not_given_again_though_somebody_holds_it() {
+        let roster: Roster<&str, String> = Roster::default();
+        let first = roster.get_or_make("backend-1", |_| "first".into());
+        let second = roster.get_or_replace("backend-1", |held| held == "first", |_| "second".into());
+        assert_eq!((&**first, &**second), ("first", "second"));
+        assert!(Arc::ptr_eq(&second, &roster.get_or_make("backend-1", |_| "third".into())));
     }
 }

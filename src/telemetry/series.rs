@@ -2,7 +2,8 @@
 //! exported with.
 //!
 //! Whoever holds an `Arc` of a series keeps it in `/metrics`. A part of the configuration holds its series as long as
-//! it is in force and an exchange as long as it runs, so nothing disappears while it still counts.
+//! it is in force and an exchange as long as it runs, so nothing disappears while it still counts. The series of a backend
+//! that has left and finished are over, whoever holds them.
 
 mod backend;
 mod listener;

@@ -205,8 +205,13 @@ impl Backend {
         }
     }
 
-    pub(super) fn retire(&self) {
+    /// Takes note that it has left the configuration, and may take until `deadline` to finish what it has; one that drains
+    /// already gets no more time.
+    pub(super) fn retire(&self, deadline: Instant) {
         self.retired.store(true, Relaxed);
+        if self.drain_deadline().is_none() {
+            self.set_drain_deadline(Some(deadline));
+        }
     }
 
     pub(super) fn lock_availability(&self) -> MutexGuard<'_, Availability> {

@@ -17,7 +17,8 @@ pub(super) struct DrainDeadline {
 }
 
 impl Backend {
-    /// Returns until when it may take to finish what it has. None while nobody drains it, and once the time has passed.
+    /// Returns until when it may take to finish what it has. None while nobody drains it and it is configured, and once
+    /// the time has passed.
     #[must_use]
     pub fn drain_deadline(&self) -> Option<Instant> {
         match self.drain.at.load(Relaxed) {
@@ -37,8 +38,9 @@ impl Backend {
         self.drain.at.store(deadline.map_or(0, |deadline| self.milliseconds(deadline)), Relaxed);
     }
 
-    /// Gives up what is in flight if the time to drain has passed.
-    fn end_drain(&self, now: Instant) -> bool {
+    /// Gives up what is in flight if the time to drain has passed; see [`Upstream::end_drains`]. Tells whether it has. For a
+    /// backend that has left its upstream.
+    pub fn end_drain(&self, now: Instant) -> bool {
         if self.drain_deadline().is_none_or(|deadline| now < deadline) {
             return false;
         }

@@ -119,7 +119,8 @@ pub struct Upstream {
 
 impl Upstream {
     /// Makes an upstream. A backend that `previous` has, by name and address, is carried over as it is: its state, its
-    /// exchanges in flight and its series do not notice the reload. The others of `previous` are retired, and those
+    /// exchanges in flight and its series do not notice the reload. The others of `previous` are retired, with the time
+    /// that a drain has to finish what they have, and those
     /// that it did not have begin with a slow start; what that changes where the name stays is told by
     /// [`Upstream::arrivals`]. The retry budget goes on.
     ///
@@ -148,7 +149,7 @@ impl Upstream {
         }
         let replaced = previous.into_iter().flat_map(|previous| &previous.backends);
         for backend in replaced.filter(|known| !backends.iter().any(|kept| Arc::ptr_eq(kept, known))) {
-            backend.retire();
+            backend.retire(now + settings.drain_timeout);
         }
         let arrived = |(at, (backend, from))| Some((at, arrival(previous, backend, from)?));
         let arrived: Vec<_> =
@@ -208,8 +209,8 @@ impl Upstream {
     }
 
     /// Retires all backends: the upstream has left the configuration.
-    pub fn retire(&self) {
-        self.backends.iter().for_each(|backend| backend.retire());
+    pub fn retire(&self, now: Instant) {
+        self.backends.iter().for_each(|backend| backend.retire(now + self.drain_timeout));
     }
 
     /// Returns the fleet of this moment.

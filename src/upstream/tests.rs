@@ -209,8 +209,28 @@ fn a_reload_keeps_what_it_does_not_name_differently() {
 #[test]
 fn an_upstream_that_leaves_retires_its_backends() {
     let traffic = Traffic::to(settings(2));
-    traffic.upstream.retire();
+    traffic.upstream.retire(traffic.now);
     assert!(traffic.upstream.backends.iter().all(|backend| backend.is_retired()));
+}
+
+#[test]
+fn who_leaves_has_the_time_of_a_drain_to_finish_and_no_second_one() {
+    let mut traffic = Traffic::to(settings(3));
+    traffic.observe(1, Event::Drain(DrainSource::Operator));
+    let drain_timeout = traffic.upstream.drain_timeout;
+    let (before, begun) = (traffic.upstream.backends.clone(), traffic.now);
+    traffic.now += Duration::from_secs(5);
+    let mut fewer = settings(3);
+    fewer.backends.truncate(1);
+    traffic.reload(fewer);
+    assert_eq!(before[0].drain_deadline(), None, "who stays is left alone");
+    assert_eq!(before[1].drain_deadline(), Some(begun + drain_timeout), "it has begun already");
+    assert_eq!(before[2].drain_deadline(), Some(traffic.now + drain_timeout));
+    let (alarm, drains) = (before[2].alarm(), before[2].drains_ended());
+    assert!(!before[2].end_drain(traffic.now), "not before its time");
+    assert!(before[2].end_drain(traffic.now + drain_timeout));
+    assert_eq!((before[2].alarm(), before[2].drains_ended()), (alarm + 1, drains + 1));
+    assert!(!before[2].end_drain(traffic.now + drain_timeout), "once");
 }
 
 #[test]

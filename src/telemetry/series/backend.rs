@@ -1,5 +1,6 @@
 //! What is counted of one backend.
 
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::SystemTime;
 
 use crate::telemetry::by_label::ByLabel;
@@ -55,6 +56,8 @@ pub struct BackendSeries {
     state: Gauge,
     last_transition: FloatGauge,
     transitions: [ByLabel<TransitionCause, SharedCounter>; BackendState::ALL.len()],
+    /// Whether it is over: shown no more, though somebody may hold it.
+    ended: AtomicBool,
     shards: PerWorker<BackendShard>,
 }
 
@@ -81,8 +84,20 @@ impl BackendSeries {
             state: Gauge::default(),
             last_transition: FloatGauge::default(),
             transitions: Default::default(),
+            ended: AtomicBool::new(false),
             shards: PerWorker::new(workers),
         }
+    }
+
+    /// Ends the series: it is shown no more, and who asks for its name gets another that begins at 0. For a backend that has
+    /// left and finished: exchanges with others may hold on to it for hours.
+    pub fn end(&self) {
+        self.ended.store(true, Relaxed);
+    }
+
+    /// Tells whether it was ended.
+    pub(crate) fn is_over(&self) -> bool {
+        self.ended.load(Relaxed)
     }
 
     /// Returns the cells that only this worker writes to.
