@@ -5,6 +5,7 @@
 
 mod access_log;
 mod admin;
+mod changes;
 mod descriptors;
 mod fleet;
 mod names;
@@ -22,7 +23,8 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
-use crate::control_plane::admin::{Reloaded, Reloads};
+use crate::control_plane::admin::{Order, Orders, Reloaded};
+use crate::control_plane::changes::{Changes, KeptError, in_force};
 use crate::control_plane::compile::compile;
 use crate::control_plane::config::report::Report;
 use crate::control_plane::config::{self, Config, Workers};
@@ -35,6 +37,8 @@ use crate::telemetry::{
     AccessLog, AccessLogError, ReloadResult, SharedTraces, Telemetry, Traces, TracesError,
 };
 use admin::Admin;
+use admin::socket::SocketError;
+use changes::Operated;
 use fleet::WorkerFleet;
 use signals::{Signal, Signals};
 use sockets::{BindError, Change, Sockets, Wanted};
@@ -57,6 +61,12 @@ pub enum AppError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// The socket in the file system cannot be listened on.
+    #[error(transparent)]
+    AdminSocket(#[from] SocketError),
+    /// What operators changed before cannot be read.
+    #[error(transparent)]
+    Changes(#[from] KeptError),
     /// The access log cannot be written.
     #[error(transparent)]
     AccessLog(#[from] AccessLogError),
@@ -94,7 +104,11 @@ pub enum AppError {
 /// A running balancer.
 struct App {
     path: PathBuf,
+    /// As the file says.
+    file: Config,
+    /// As it is in force: the file, and what operators have changed.
     config: Config,
+    operated: Operated,
     shared: Shared,
     fleet: WorkerFleet,
     sockets: Sockets,
@@ -107,6 +121,9 @@ struct App {
 
 /// A configuration of which everything that can fail has succeeded, and that is not in force yet.
 struct Prepared {
+    file: Config,
+    /// What is left of the changes by operators beside this file, and both together.
+    changes: Changes,
     config: Config,
     /// What is doubtful in it, each logged already.
     warnings: Vec<String>,
@@ -117,8 +134,8 @@ struct Prepared {
     change: Change,
 }
 
-/// How many who ask for a reload wait for their turn; more wait to ask.
-const RELOADS_WAITING: usize = 8;
+/// How many who ask for a reload or a change wait for their turn; more wait to ask.
+const ORDERS_WAITING: usize = 8;
 
 /// Serves the configuration in `path` until a signal ends the process; returns when everything has drained.
 ///
@@ -131,10 +148,10 @@ pub async fn run(path: &Path, config: Config, traces: SharedTraces) -> Result<()
     // Not inside the log line, whose fields are evaluated only where it is written.
     let open_files = descriptors::raise_limit();
     tracing::debug!(?open_files, "limit of open files");
-    let (reloads, mut requests) = mpsc::channel(RELOADS_WAITING);
-    let mut app = App::start(path, config, reloads, SharedTraces::clone(&traces)).await?;
+    let (orders, mut given) = mpsc::channel(ORDERS_WAITING);
+    let mut app = App::start(path, config, orders, SharedTraces::clone(&traces)).await?;
     loop {
-        let request = tokio::select! {
+        let answer = tokio::select! {
             signal = signals.next() => match signal {
                 Signal::Reload => None,
                 Signal::Reopen => {
@@ -143,7 +160,18 @@ pub async fn run(path: &Path, config: Config, traces: SharedTraces) -> Result<()
                 }
                 Signal::End => break,
             },
-            Some(request) = requests.recv() => Some(request),
+            Some(order) = given.recv() => match order {
+                Order::Reload(answer) => Some(answer),
+                Order::Change(change, answer) => {
+                    let changed = tokio::select! {
+                        changed = app.change(change) => changed,
+                        () = signals.end() => break,
+                    };
+                    // Whoever asked may have left.
+                    let _ = answer.send(changed);
+                    continue;
+                }
+            },
             () = app.discovery.news() => {
                 app.follow_names();
                 continue;
@@ -158,13 +186,13 @@ pub async fn run(path: &Path, config: Config, traces: SharedTraces) -> Result<()
             () = signals.end() => break,
         };
         let reloaded = app.reload(prepared).instrument(operation).await;
-        if let Some(request) = request {
+        if let Some(answer) = answer {
             // Whoever asked may have left.
-            let _ = request.send(reloaded);
+            let _ = answer.send(reloaded);
         }
     }
-    // Nobody waits for a reload that will not be.
-    drop(requests);
+    // Nobody waits for what will not be.
+    drop(given);
     app.drain(&mut signals).await;
     traces::flush(&traces);
     tracing::info!("ended");
@@ -174,14 +202,13 @@ pub async fn run(path: &Path, config: Config, traces: SharedTraces) -> Result<()
 impl App {
     async fn start(
         path: &Path,
-        config: Config,
-        reloads: Reloads,
+        file: Config,
+        orders: Orders,
         traces: SharedTraces,
     ) -> Result<Self, AppError> {
-        let workers = match config.workers {
-            Workers::Auto => std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get),
-            Workers::Count(count) => count.get(),
-        };
+        let operated = Operated::start(&file)?;
+        let config = operated.changes.over(&file);
+        let workers = count(&config.workers);
         let telemetry = Telemetry::new(workers);
         let access_log = access_log::start(&config.telemetry.access_log, &telemetry)?;
         traces.store(Arc::new(traces::start(config.telemetry.traces.as_ref(), &telemetry)?));
@@ -200,11 +227,12 @@ impl App {
         let board = Arc::<Board>::default();
         names::tell(&mut discovery, &config, &telemetry, &board);
         names::announce_arrivals(&shared.snapshot.load(), None, &board);
+        in_force::hold(&operated.changes, &shared.snapshot.load().upstreams, &board);
         let fleet = WorkerFleet::start(workers, &shared).await?;
         let past_exchanges = fleet.past_exchanges();
         let pushes = admin::pushes(&config.admin, &telemetry);
         let admin =
-            Admin::start(&config.admin, pushes.clone(), &shared, Arc::clone(&board), past_exchanges, reloads)
+            Admin::start(&config.admin, pushes.clone(), &shared, Arc::clone(&board), past_exchanges, orders)
                 .await?;
         let mut checks = Checks::new(Arc::clone(&board));
         checks.apply(&watched(&config, &shared.snapshot.load()));
@@ -220,7 +248,9 @@ impl App {
         tracing::info!(workers, config = %path.display(), "serving");
         Ok(Self {
             path: path.to_owned(),
+            file,
             config,
+            operated,
             shared,
             fleet,
             sockets,
@@ -234,12 +264,15 @@ impl App {
 
     /// Reads the file as it is now and does everything that can fail. Touches nothing that is in force; cancel safe.
     async fn prepare(&mut self) -> Result<Prepared, AppError> {
-        let (config, doubtful) = config::load(&self.path).map_err(Box::new)?;
+        let (file, doubtful) = config::load(&self.path).map_err(Box::new)?;
+        let mut changes = self.operated.changes.clone();
+        let left_out = changes.settle(&file);
+        let config = changes.over(&file);
         let doubtful = (!doubtful.is_empty()).then(|| doubtful.to_string().trim_end().to_owned());
         let fixed = self
             .changed_fixed_keys(&config)
             .map(|key| format!("`{key}` changed; it takes effect when the process is started again"));
-        let warnings: Vec<_> = doubtful.into_iter().chain(fixed).collect();
+        let warnings: Vec<_> = doubtful.into_iter().chain(fixed).chain(left_out).collect();
         warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         self.discovery.look_up_all(&config).await;
         let log_changed = config.telemetry.access_log != self.config.telemetry.access_log;
@@ -249,7 +282,7 @@ impl App {
         let traces = self.changed_traces(&config)?;
         // Last: clients that connect to a new socket wait from now on.
         let change = self.sockets.prepare(&wanted(&config), self.fleet.len())?;
-        Ok(Prepared { config, warnings, access_log, traces, change })
+        Ok(Prepared { file, changes, config, warnings, access_log, traces, change })
     }
 
     /// Takes up what was prepared; whatever was wrong with it is logged and changes nothing.
@@ -277,7 +310,7 @@ impl App {
 
     /// Returns what there is to say about it.
     async fn put_into_force(&mut self, prepared: Prepared) -> Vec<String> {
-        let Prepared { config, mut warnings, access_log, traces, change } = prepared;
+        let Prepared { file, changes, config, mut warnings, access_log, traces, change } = prepared;
         if let Some(access_log) = access_log {
             self.shared.access_log.store(Arc::new(access_log));
         }
@@ -292,6 +325,7 @@ impl App {
         self.discovery.follow(&config);
         forget_others(&config, &self.board);
         names::tell(&mut self.discovery, &config, &self.shared.telemetry, &self.board);
+        in_force::hold(&changes, &snapshot.upstreams, &self.board);
         names::announce_arrivals(&snapshot, Some(&current), &self.board);
         self.checks.apply(&watched(&config, &snapshot));
         self.watch.apply(watched(&config, &snapshot));
@@ -304,7 +338,8 @@ impl App {
             tracing::error!("{failure}");
             warnings.push(failure);
         }
-        self.config = config;
+        (self.file, self.config) = (file, config);
+        warnings.extend(self.operated.keep(changes).await);
         warnings
     }
 
@@ -357,6 +392,14 @@ impl App {
         if !self.shared.access_log.load().flush(patience) {
             tracing::warn!("some lines of the access log could not be written in time");
         }
+    }
+}
+
+/// Returns how many workers the configuration wants.
+fn count(workers: &Workers) -> usize {
+    match workers {
+        Workers::Auto => std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get),
+        Workers::Count(count) => count.get(),
     }
 }
 

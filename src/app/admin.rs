@@ -1,5 +1,7 @@
 //! The admin server: bound before anything is served, the last to go.
 
+pub(super) mod socket;
+
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
@@ -7,12 +9,13 @@ use tokio::sync::oneshot;
 use tokio::task::{AbortHandle, JoinHandle};
 
 use super::AppError;
-use crate::control_plane::admin::{self, AdminState, CurrentUpstreams, LiveFeed, PastExchanges, Reloads};
+use crate::control_plane::admin::{self, AdminState, CurrentUpstreams, LiveFeed, Orders, PastExchanges};
 use crate::control_plane::config::admin::AdminConfig;
 use crate::control_plane::health::Board;
 use crate::control_plane::push::{PushLimits, Pushes};
 use crate::data_plane::worker::Shared;
 use crate::telemetry::Telemetry;
+use socket::AdminSocket;
 
 /// Makes the receiver of pushed metrics. None when the configuration wants none.
 pub(super) fn pushes(config: &AdminConfig, telemetry: &Arc<Telemetry>) -> Option<Arc<Pushes>> {
@@ -28,25 +31,28 @@ pub(super) struct Admin {
     task: JoinHandle<()>,
     live: Arc<LiveFeed>,
     looking: AbortHandle,
+    /// Removes the socket's file when it is dropped.
+    socket: Option<AdminSocket>,
 }
 
 impl Admin {
-    /// Binds the configured address and serves.
+    /// Binds the configured address, and the socket if one is configured, and serves.
     ///
     /// # Errors
-    /// When the address cannot be listened on.
+    /// When the address or the socket cannot be listened on.
     pub(super) async fn start(
         config: &AdminConfig,
         pushes: Option<Arc<Pushes>>,
         shared: &Shared,
         board: Arc<Board>,
         past_exchanges: PastExchanges,
-        reloads: Reloads,
+        orders: Orders,
     ) -> Result<Self, AppError> {
         let address = config.address;
         let failed = |source| AppError::Admin { address, source };
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
+        let socket = config.socket.as_ref().map(AdminSocket::bind).transpose()?;
         tracing::info!(%address, "admin listening");
         let snapshot = Arc::clone(&shared.snapshot);
         let telemetry = Arc::clone(&shared.telemetry);
@@ -68,14 +74,16 @@ impl Admin {
             pushes,
             load,
             token: config.token.clone(),
-            reloads,
+            orders,
         };
         let (end, ended) = oneshot::channel();
         let shutdown = async {
             // An error means that nobody is left to say it, which is an end as well.
             let _ = ended.await;
         };
-        Ok(Self { end, task: tokio::spawn(admin::serve(listener, state, shutdown)), live, looking })
+        let (socket, unix_listener) = socket.unzip();
+        let task = tokio::spawn(admin::serve(listener, unix_listener, state, shutdown));
+        Ok(Self { end, task, live, looking, socket })
     }
 
     /// Ends the server after the requests that it is answering.
@@ -84,5 +92,6 @@ impl Admin {
         self.live.end();
         let _ = self.end.send(());
         let _ = self.task.await;
+        drop(self.socket);
     }
 }

@@ -6,6 +6,7 @@ use tokio::time::Instant;
 
 use super::App;
 use super::watched::watched;
+use crate::control_plane::changes::{Changes, in_force};
 use crate::control_plane::compile::readdress;
 use crate::control_plane::config::Config;
 use crate::control_plane::discovery::{self, Discovery};
@@ -22,8 +23,16 @@ impl App {
             return;
         }
         let _operation = tracing::info_span!("follow_names").entered();
+        let changes = self.operated.changes.clone();
+        self.put_upstreams_into_force(&changes);
+    }
+
+    /// Puts upstreams in force whose backends are not who they were, or where they were. The others do not notice.
+    pub(super) fn put_upstreams_into_force(&mut self, changes: &Changes) {
+        let (config, telemetry) = (&self.config, &self.shared.telemetry);
         let current = self.shared.snapshot.load_full();
         let snapshot = readdress(config, &self.discovery.addresses(), &current, telemetry, Instant::now());
+        in_force::hold(changes, &snapshot.upstreams, &self.board);
         announce_arrivals(&snapshot, Some(&current), &self.board);
         self.checks.apply(&watched(config, &snapshot));
         self.watch.apply(watched(config, &snapshot));

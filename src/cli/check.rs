@@ -7,6 +7,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use crate::control_plane::changes::{Kept, KeptError};
 use crate::control_plane::config::report::{Problem, Severity};
 use crate::control_plane::config::{self, Config};
 use crate::control_plane::discovery::{Discovery, News, hosts};
@@ -65,7 +66,14 @@ fn check(
         writeln!(problems, "      = hint: its backends are down until it has an address; check the name")?;
     }
     let warnings = warnings.problems().count() + unresolved.len();
-    writeln!(out, "{}: ok: {}", path.display(), summary(&config, warnings))?;
+    let changes = match changes(&config) {
+        Ok(changes) => changes,
+        Err(error) => {
+            writeln!(problems, "{error}")?;
+            return Ok(false);
+        }
+    };
+    writeln!(out, "{}: ok: {}{changes}", path.display(), summary(&config, warnings))?;
     if let Some(question) = question {
         explain::explain(&config, question, out)?;
     }
@@ -84,6 +92,18 @@ fn unresolved(config: &Config) -> Vec<News> {
         discovery.take_news().into_iter().filter(|news| news.error.is_some()).collect();
     failed.sort_by_key(|news| hosts(config).position(|(host, _)| *host == *news.host));
     failed
+}
+
+/// Says how many changes by operators a start would apply. Empty where none are kept.
+///
+/// # Errors
+/// When the file that keeps them cannot be used: a start would fail as well.
+fn changes(config: &Config) -> Result<String, KeptError> {
+    let Some(kept) = config.admin.changes.as_deref().map(Kept::at) else { return Ok(String::new()) };
+    let mut changes = kept.read()?;
+    let left_out = changes.settle(config).len();
+    let left_out = if left_out == 0 { String::new() } else { format!(", {left_out} left out") };
+    Ok(format!("; {} at run time{left_out}", counted(changes.len(), "change")))
 }
 
 fn summary(config: &Config, warnings: usize) -> String {

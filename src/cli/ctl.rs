@@ -25,9 +25,12 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
 Examples:
   plimsoll ctl drain app/backend-1 --wait        returns when backend-1 may be stopped
   plimsoll ctl ready app/backend-1
+  plimsoll ctl add app 127.0.0.1:5004            until it is removed, or the file names it
+  plimsoll ctl remove app/backend-4              it finishes what it has
   plimsoll ctl weight app/backend-1 5            until the file says another
   plimsoll ctl reload                            reads the configuration file again, as SIGHUP does
   plimsoll ctl drain app/backend-1 --admin 127.0.0.1:9901
+  plimsoll ctl drain app/backend-1 --socket /run/plimsoll.sock
   plimsoll ctl why --status 5xx                  which backends were tried, why, and what took the time
   plimsoll ctl ping --ready                      a health check where there is no shell, as in a container
   plimsoll ctl ping --watch --track-file PATH    for keepalived, which follows the file")]
@@ -40,7 +43,8 @@ pub(super) struct Arguments {
 
 #[derive(Debug, clap::Subcommand)]
 enum Action {
-    /// Let a backend finish what it has, and give it nothing new.
+    /// Let a backend finish what it has, and give it nothing new; checks go on. HAProxy's `maint` is the same here.
+    #[command(visible_alias = "maint")]
     Drain {
         /// The backend, with its upstream.
         #[arg(value_name = "UPSTREAM/BACKEND")]
@@ -63,6 +67,26 @@ enum Action {
         /// Its share of the work relative to the others, 0 to 1000; 0 gets none while another one can take it.
         #[arg(value_parser = clap::value_parser!(u32).range(0..=1000))]
         weight: u32,
+    },
+    /// Add a backend to an upstream. It joins as one that a reload adds: with a slow start.
+    Add {
+        /// The upstream.
+        #[arg(value_parser = name)]
+        upstream: Name,
+        /// Where the backend answers: an IP address or a host name, and a port.
+        address: String,
+        /// Its name; by default the first of backend-N that is free.
+        #[arg(long, value_parser = name)]
+        name: Option<Name>,
+        /// Its share of the work relative to the others, 0 to 1000; 1 by default.
+        #[arg(long, value_parser = clap::value_parser!(u16).range(0..=1000))]
+        weight: Option<u16>,
+    },
+    /// Remove a backend from its upstream. It finishes what it has, until `timeouts.drain`, and gets nothing new.
+    Remove {
+        /// The backend, with its upstream.
+        #[arg(value_name = "UPSTREAM/BACKEND")]
+        backend: Place,
     },
     /// Have the balancer read its configuration file again, and wait until it is in force.
     Reload,
@@ -89,6 +113,8 @@ struct Place {
 /// What the balancer says of a backend after a change.
 #[derive(Debug, Deserialize)]
 struct Told {
+    #[serde(default)]
+    backend: String,
     state: String,
     in_flight: u64,
     drained_by: Vec<String>,
@@ -125,6 +151,10 @@ async fn act(Arguments { action, operator }: &Arguments) -> anyhow::Result<Strin
         Action::Drain { backend, wait } => operator.drain(backend, *wait).await,
         Action::Ready { backend } => operator.ready(backend).await,
         Action::Weight { backend, weight } => operator.weigh(backend, *weight).await,
+        Action::Add { upstream, address, name, weight } => {
+            operator.add(upstream, address, name.as_ref(), *weight).await
+        }
+        Action::Remove { backend } => operator.remove(backend).await,
         Action::Reload => operator.reload().await,
         Action::Why(asked) => operator.why(asked).await,
         Action::Ping { watch, .. } if watch.wanted() => operator.watch(watch).await,
@@ -136,7 +166,7 @@ impl Operator {
     async fn ping(&self, path: &str) -> anyhow::Result<String> {
         let (status, text) = self.answer(Method::GET, path, Bytes::new()).await?;
         let text = text.trim_end();
-        anyhow::ensure!(status.is_success(), "http://{}{path} answers {status}: {text}", self.admin);
+        anyhow::ensure!(status.is_success(), "{path} of {} answers {status}: {text}", self.admin);
         Ok(text.to_owned())
     }
 
@@ -161,8 +191,34 @@ impl Operator {
         Ok(format!("{}, of weight {}", told.sentence(backend), told.weight))
     }
 
+    async fn add(
+        &self,
+        upstream: &Name,
+        address: &str,
+        name: Option<&Name>,
+        weight: Option<u16>,
+    ) -> anyhow::Result<String> {
+        let name = name.map(Name::as_str);
+        let body = serde_json::json!({ "address": address, "name": name, "weight": weight }).to_string();
+        let path = format!("/api/v1/upstreams/{upstream}/backends");
+        let told: Told =
+            self.change(Method::POST, &path, body.into()).await.with_context(|| upstream.to_string())?;
+        Ok(format!("{upstream}/{} was added at {address}, and is {}", told.backend, told.state))
+    }
+
+    async fn remove(&self, place: &Place) -> anyhow::Result<String> {
+        let Place { upstream, backend } = place;
+        let path = format!("/api/v1/upstreams/{upstream}/backends/{backend}");
+        let told: Told = self
+            .change(Method::DELETE, &path, Bytes::new())
+            .await
+            .with_context(|| format!("{upstream}/{backend}"))?;
+        Ok(format!("{upstream}/{backend} was removed, {} in flight", told.in_flight))
+    }
+
     async fn reload(&self) -> anyhow::Result<String> {
-        let Reloaded { generation, warnings } = self.change("/api/v1/reload", Bytes::new()).await?;
+        let Reloaded { generation, warnings } =
+            self.change(Method::POST, "/api/v1/reload", Bytes::new()).await?;
         let warnings: String = warnings.iter().map(|warning| format!("\n{warning}")).collect();
         Ok(format!("the configuration is in force, number {generation} of this process{warnings}"))
     }
@@ -170,7 +226,7 @@ impl Operator {
     async fn post(&self, place: &Place, verb: &str, body: Bytes) -> anyhow::Result<Told> {
         let Place { upstream, backend } = place;
         let path = format!("/api/v1/upstreams/{upstream}/backends/{backend}/{verb}");
-        self.change(&path, body).await.with_context(|| format!("{upstream}/{backend}"))
+        self.change(Method::POST, &path, body).await.with_context(|| format!("{upstream}/{backend}"))
     }
 }
 
@@ -188,24 +244,26 @@ impl Told {
     }
 }
 
+fn name(text: &str) -> Result<Name, String> {
+    Name::parse(text).map_err(|invalid| invalid.message)
+}
+
 impl std::str::FromStr for Place {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
         let (upstream, backend) =
             text.split_once('/').ok_or("write the upstream and the backend, as in app/backend-1")?;
-        let name = |text| Name::parse(text).map_err(|invalid| invalid.message);
         Ok(Self { upstream: name(upstream)?, backend: name(backend)? })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::net::SocketAddr;
-
     use clap::Parser as _;
 
     use super::*;
+    use crate::cli::ask::Server;
 
     #[derive(Debug, clap::Parser)]
     struct Line {
@@ -221,7 +279,7 @@ mod tests {
     #[test]
     fn a_backend_is_named_with_its_upstream() {
         let arguments = parse("drain app/backend-1 --admin :9901").expect("it is valid");
-        assert_eq!(arguments.operator.admin, SocketAddr::from(([0, 0, 0, 0], 9901)));
+        assert_eq!(arguments.operator.admin.server(), Server::Address(([0, 0, 0, 0], 9901).into()));
         let Action::Drain { backend, wait: false } = arguments.action else { panic!("{arguments:?}") };
         assert_eq!((backend.upstream.as_str(), backend.backend.as_str()), ("app", "backend-1"));
         for (line, said) in [
@@ -229,6 +287,10 @@ mod tests {
             ("ready app/", "is not a usable name"),
             ("ready app/../x", "is not a usable name"),
             ("drain app/backend-1 --admin nowhere", "has no port"),
+            ("drain app/backend-1 --admin :9901 --socket /a", "cannot be used with"),
+            ("add app 127.0.0.1:1 --name a/b", "is not a usable name"),
+            ("add app 127.0.0.1:1 --weight 1001", "1001"),
+            ("remove backend-1", "app/backend-1"),
         ] {
             let error = parse(line).expect_err(line);
             assert!(error.contains(said), "{said} in {error}");
@@ -236,10 +298,17 @@ mod tests {
     }
 
     #[test]
+    fn maint_is_another_word_for_drain() {
+        let arguments = parse("maint app/backend-1 --wait --socket /run/a.sock").expect("it is valid");
+        assert!(matches!(arguments.action, Action::Drain { wait: true, .. }), "{arguments:?}");
+        assert_eq!(arguments.operator.admin.server(), Server::Socket("/run/a.sock".into()));
+    }
+
+    #[test]
     fn who_else_drains_a_backend_is_said_when_it_should_be_ready() {
         let backend = "app/backend-1".parse().expect("a backend");
         let (state, drained_by) = ("draining".to_owned(), vec!["agent".to_owned()]);
-        let told = Told { state, in_flight: 2, drained_by, weight: 1 };
+        let told = Told { backend: "backend-1".to_owned(), state, in_flight: 2, drained_by, weight: 1 };
         let said = told.sentence_when_ready(&backend);
         assert_eq!(said, "app/backend-1 is draining, 2 in flight; still drained by agent");
         assert_eq!(told.sentence(&backend), "app/backend-1 is draining, 2 in flight");

@@ -1,6 +1,8 @@
 //! The operator: whom the commands ask that speak to a running balancer, and what proves that they may change it.
 
-use std::net::SocketAddr;
+use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -11,18 +13,31 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
-use super::ask::send;
+use super::ask::{Server, send};
 use crate::control_plane::config::value::address::listen_address;
 
 /// How long the balancer may take to answer. A reload takes as long as the look-ups of its host names, several seconds.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// The variable that names the socket when no flag does: the one that plimsoll.yaml reads.
+const SOCKET_VARIABLE: &str = "PLIMSOLL_SOCKET";
+
+/// Which balancer to ask. A flag counts more than the environment.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct Which {
+    /// The balancer's `admin.address`. By default 127.0.0.1:9900, or the socket that PLIMSOLL_SOCKET names.
+    #[arg(long, global = true, value_name = "ADDRESS", value_parser = address)]
+    admin: Option<SocketAddr>,
+    /// The balancer's `admin.socket`: who may open it needs no token.
+    #[arg(long, global = true, value_name = "PATH", conflicts_with = "admin")]
+    socket: Option<PathBuf>,
+}
+
 /// Who asks, and whom.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct Operator {
-    /// The balancer's `admin.address`.
-    #[arg(long, global = true, value_name = "ADDRESS", default_value = "127.0.0.1:9900", value_parser = address)]
-    pub(super) admin: SocketAddr,
+    #[command(flatten)]
+    pub(super) admin: Which,
     /// The balancer's `admin.token`, to change something from another host. Better in the environment, where no list of
     /// processes shows it.
     #[arg(long, global = true, env = "PLIMSOLL_TOKEN", hide_env_values = true)]
@@ -35,18 +50,46 @@ pub(super) struct Refused {
     pub(super) error: String,
 }
 
+impl Which {
+    /// Where that is, as the flags or the environment say.
+    pub(super) fn server(&self) -> Server {
+        self.server_with(std::env::var_os(SOCKET_VARIABLE).map(PathBuf::from))
+    }
+
+    fn server_with(&self, variable: Option<PathBuf>) -> Server {
+        match (&self.socket, self.admin, variable.filter(|path| !path.as_os_str().is_empty())) {
+            (Some(socket), ..) => Server::Socket(socket.clone()),
+            (None, Some(address), _) => Server::Address(address),
+            (None, None, Some(socket)) => Server::Socket(socket),
+            (None, None, None) => Server::Address((Ipv4Addr::LOCALHOST, 9900).into()),
+        }
+    }
+}
+
+impl fmt::Display for Which {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.server().fmt(f)
+    }
+}
+
 impl Operator {
     /// Asks for a change; an error is why it was refused, in the balancer's words.
-    pub(super) async fn change<T: DeserializeOwned>(&self, path: &str, body: Bytes) -> anyhow::Result<T> {
-        let (status, text) = self.answer(Method::POST, path, body).await?;
+    pub(super) async fn change<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+    ) -> anyhow::Result<T> {
+        let (status, text) = self.answer(method, path, body).await?;
         if status.is_success() {
-            return serde_json::from_str(&text).context("this answer is not plimsoll's; look at --admin");
+            return serde_json::from_str(&text)
+                .context("this answer is not plimsoll's; look at --admin and --socket");
         }
-        let admin = self.admin;
         match serde_json::from_str::<Refused>(&text) {
             Ok(Refused { error }) => anyhow::bail!("{error}"),
             Err(_) => {
-                anyhow::bail!("http://{admin}{path} answers {status}; is this plimsoll's admin server?")
+                let admin = &self.admin;
+                anyhow::bail!("{path} of {admin} answers {status}; is this plimsoll's admin server?")
             }
         }
     }
@@ -62,7 +105,7 @@ impl Operator {
         if !body.is_empty() {
             request = request.header("content-type", "application/json");
         }
-        let answer = timeout(PATIENCE, send(self.admin, request, body)).await;
+        let answer = timeout(PATIENCE, send(&self.admin.server(), request, body)).await;
         answer.map_err(anyhow::Error::from).flatten().with_context(|| self.no_answer())
     }
 
@@ -76,11 +119,12 @@ impl Operator {
     }
 
     fn no_answer(&self) -> String {
-        let admin = self.admin;
-        format!(
-            "no answer from the admin server at {admin}; is plimsoll running, and is its `admin.address` another? \
-             Name it by --admin"
-        )
+        let admin = self.admin.server();
+        let asked = match admin {
+            Server::Address(_) => "`admin.address` another? Name it by --admin",
+            Server::Socket(_) => "`admin.socket` this one?",
+        };
+        format!("no answer from the admin server at {admin}; is plimsoll running, and is its {asked}")
     }
 }
 
@@ -96,6 +140,21 @@ fn address(text: &str) -> Result<SocketAddr, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_flag_counts_more_than_the_environment_and_that_more_than_the_default() {
+        let socket = |path: &str| Server::Socket(path.into());
+        let address: SocketAddr = ([127, 0, 0, 1], 9901).into();
+        let by = |admin, socket: Option<&str>, variable: Option<&str>| {
+            let which = Which { admin, socket: socket.map(PathBuf::from) };
+            which.server_with(variable.map(PathBuf::from))
+        };
+        assert_eq!(by(None, None, None), Server::Address(([127, 0, 0, 1], 9900).into()));
+        assert_eq!(by(None, None, Some("")), Server::Address(([127, 0, 0, 1], 9900).into()));
+        assert_eq!(by(None, None, Some("/a")), socket("/a"));
+        assert_eq!(by(Some(address), None, Some("/a")), Server::Address(address));
+        assert_eq!(by(None, Some("/b"), Some("/a")), socket("/b"));
+    }
 
     #[test]
     fn the_admin_server_is_named_by_address_or_as_browsers_do() {

@@ -2,7 +2,7 @@
 //!
 //! Apart from traffic in every respect: its own port, its own runtime, its own HTTP implementation. A flood of requests
 //! through the balancer cannot hide it, and nothing asked here can slow a request down. It reads what is published, and
-//! changes nothing but who takes how much new work, and what was pushed to it.
+//! changes nothing but what was pushed to it; what operators want changed it orders from the owner of the configuration.
 //!
 //! - `server`: connections, their limits and their end.
 //! - `status`: `/live` and `/ready`, `/` and what is said to a wrong request; `scrape`: `/metrics`.
@@ -10,16 +10,19 @@
 //! - `why`: the latest exchanges, and what was decided about each.
 //! - `live`: what happens now and has happened lately, told each second to those who watch.
 //! - `page`: the live page, and the files that it is made of.
-//! - `drain`: takes a backend out of service, and brings it back; `weight`: gives it more or less of the work.
-//! - `reload`: has the configuration file read again.
+//! - `drain`: takes a backend out of service, and brings it back; `weight`: gives it more or less of the work; `backends`:
+//!   adds one, and removes one; `change`: what they have in common.
+//! - `reload`: has the configuration file read again; `order`: how that and the changes are ordered.
 //! - `guard`: who may change something.
 //! - `pushes`: takes the metrics that agents push, and lists them.
 //! - `origin`: whether a page of another site asks.
 
+mod backends;
 mod change;
 mod drain;
 mod guard;
 mod live;
+mod order;
 mod origin;
 mod page;
 mod pushes;
@@ -39,11 +42,12 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::{self, Next};
 use axum::response::Response;
-use axum::routing::{any, get, post};
+use axum::routing::{any, delete, get, post};
 use tokio::sync::oneshot;
 
 pub use live::LiveFeed;
-pub use reload::{ReloadRequest, Reloaded, Reloads};
+pub use order::{Changed, Order, Orders};
+pub use reload::Reloaded;
 pub use server::serve;
 
 use crate::control_plane::config::admin::Token;
@@ -56,7 +60,7 @@ use upstreams::Known;
 
 /// What there is to ask for: the path, with its method unless it is GET, and what it answers. Shown at `/` and to those who
 /// ask for something else.
-const ANSWERS: [(&str, &str); 16] = [
+const ANSWERS: [(&str, &str); 18] = [
     ("/", "the live page for browsers, this list for others"),
     ("/live", "200 while the process lives"),
     ("/ready", "200 while it takes traffic, 503 before it serves and while it drains"),
@@ -65,7 +69,7 @@ const ANSWERS: [(&str, &str); 16] = [
         "PUT /metrics/job/{job}/{label}/{value}",
         "takes metrics as a Pushgateway does; POST and DELETE likewise",
     ),
-    ("/check", "backends and their states, as plain text"),
+    ("/check", "backends and their states, as plain text; for Prometheus with ?format=prometheus"),
     ("/api/v1/upstreams", "upstreams with their backends and all that is known of them, as JSON"),
     ("/api/v1/upstreams/{name}", "one upstream, as JSON"),
     (
@@ -77,6 +81,11 @@ const ANSWERS: [(&str, &str); 16] = [
         "POST /api/v1/upstreams/{name}/backends/{backend}/weight",
         "sets its weight, as {\"weight\": 0 to 1000}",
     ),
+    (
+        "POST /api/v1/upstreams/{name}/backends",
+        "adds a backend, as {\"address\": \"HOST:PORT\"} with a \"name\" and a \"weight\" if wanted",
+    ),
+    ("DELETE /api/v1/upstreams/{name}/backends/{backend}", "removes a backend, which finishes what it has"),
     ("POST /api/v1/reload", "reads the configuration file again, and says what came of it"),
     ("/api/v1/live", "what happens now, after the last 15 minutes, as server-sent events"),
     ("/api/v1/pushes", "the groups of pushed metrics, with their age and how long they are kept, as JSON"),
@@ -109,8 +118,8 @@ pub struct AdminState {
     pub load: LoadOfBackend,
     /// Who shows it may change things from other hosts. None lets nobody.
     pub token: Option<Token>,
-    /// Where a reload is asked for.
-    pub reloads: Reloads,
+    /// Where reloads and changes are ordered.
+    pub orders: Orders,
 }
 
 impl AdminState {
@@ -138,6 +147,8 @@ pub fn router(state: AdminState) -> Router {
         .route("/check", get(report::check))
         .route("/api/v1/upstreams", get(upstreams::all))
         .route("/api/v1/upstreams/{name}", get(upstreams::one))
+        .route("/api/v1/upstreams/{name}/backends", post(backends::add))
+        .route("/api/v1/upstreams/{name}/backends/{backend}", delete(backends::remove))
         .route("/api/v1/upstreams/{name}/backends/{backend}/drain", post(drain::drain))
         .route("/api/v1/upstreams/{name}/backends/{backend}/ready", post(drain::ready))
         .route("/api/v1/upstreams/{name}/backends/{backend}/weight", post(weight::set))

@@ -24,8 +24,8 @@ use tokio::time::{Instant, sleep_until};
 
 use super::config::Config;
 use super::config::value::address::BackendAddress;
-use book::Book;
 pub use book::News;
+use book::{Book, Wanted};
 use resolver::{Answer, LookUp, Reply};
 pub use tell::{forget_others, tell};
 
@@ -89,8 +89,19 @@ impl Discovery {
     /// Cancel safe: answers that come later are taken by [`Discovery::news`].
     #[tracing::instrument(name = "look_up", skip_all)]
     pub async fn look_up_all(&mut self, config: &Config) {
+        self.look_up(hosts(config).collect()).await;
+    }
+
+    /// Looks up the host name of one backend that is to join, in the same way. Nothing where its address
+    /// needs none.
+    pub async fn look_up_one(&mut self, address: &BackendAddress, interval: Option<Duration>) {
+        if let BackendAddress::Name { host, .. } = address {
+            self.look_up(vec![(host, interval)]).await;
+        }
+    }
+
+    async fn look_up(&mut self, hosts: Vec<Wanted<'_>>) {
         let begun = Instant::now();
-        let hosts: Vec<_> = hosts(config).collect();
         self.book.add(hosts.iter().copied(), begun);
         hosts.iter().for_each(|(host, _)| self.book.ask_now(host, begun));
         let deadline = begun + PATIENCE;

@@ -3,6 +3,7 @@
 //! It stands apart from the data plane because it may wait, fail and be slow; a request may not.
 
 pub mod admin;
+pub mod changes;
 pub mod compile;
 pub mod config;
 pub mod discovery;

@@ -140,6 +140,28 @@ fn a_backend_that_is_killed_turns_red_and_the_page_tells_why_and_that_no_client_
 }
 
 #[test]
+fn a_backend_that_joins_is_on_the_page_and_one_that_goes_is_not() {
+    let Some(mut browser) = Browser::start() else { return };
+    let fleet = Fleet::start();
+    open(&mut browser, &fleet.page());
+    let fourth = Process::start("backend-4", free_address(), &[]);
+    let rows = "document.querySelectorAll('tr[data-key^=\"app/\"]').length";
+    for change in [vec!["add", "app", &fourth.address.to_string()], vec!["remove", "app/backend-2"]] {
+        let said = fleet.balancer.ctl(&change);
+        assert!(said.status.success(), "{said:?}");
+        if change[0] == "add" {
+            browser.wait_for(&format!("{rows} === 4"));
+            browser.wait_for(&format!("Number({}) > 0", cell("backend-4", ".rps")));
+        }
+    }
+    browser.wait_for(&format!("{rows} === 3"));
+    browser.wait_for("document.querySelector('tr[data-key=\"app/backend-2\"]') === null");
+    browser.wait_for(&format!("Number({}) > 0", cell("backend-4", ".rps")));
+    browser.wait_for("document.querySelector('#connection').dataset.is === 'live'");
+    assert_eq!(browser.complaints(), Vec::<String>::new());
+}
+
+#[test]
 fn the_page_says_when_the_balancer_does_not_answer_and_goes_on_when_it_does() {
     let Some(mut browser) = Browser::start() else { return };
     let fleet = Fleet::start();

@@ -40,6 +40,7 @@ mod retry;
 mod access_log;
 mod admin;
 mod agent;
+mod changes;
 mod command_line;
 mod dashboards;
 mod drain;

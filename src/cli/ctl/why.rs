@@ -114,8 +114,8 @@ impl Operator {
         if asked.json {
             return Ok(text);
         }
-        let told: Told =
-            serde_json::from_str(&text).context("this answer is not plimsoll's; look at --admin")?;
+        let told: Told = serde_json::from_str(&text)
+            .context("this answer is not plimsoll's; look at --admin and --socket")?;
         Ok(told.to_text())
     }
 }

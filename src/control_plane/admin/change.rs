@@ -1,15 +1,17 @@
-//! Changes of one backend: finds the one that a path names, and tells what it is afterwards.
+//! Changes of one backend: has them made, and tells what the backend is afterwards.
 
-use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use serde::Serialize;
 use serde_json::json;
 
 use super::AdminState;
 use super::drain::drained_by;
+use super::guard::Peer;
+use super::order::{Changed, Order, Unanswered, give};
+use crate::control_plane::changes::{Action, Change, Refused};
 use crate::telemetry::Label as _;
-use crate::upstream::{Backend, Upstream};
 
 /// What a backend is after a change.
 #[derive(Debug, Serialize)]
@@ -21,28 +23,42 @@ struct ChangedView<'a> {
     drained_by: Vec<&'static str>,
     weight: u32,
     configured_weight: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
 }
 
-/// Changes a backend, given the names of its upstream and of itself; answers what it is then, or which names there are.
+/// Who asks for a change.
+pub(super) type By = Option<Extension<Peer>>;
+
+/// Has a change made; answers what the backend is then, or why nothing has changed.
 ///
 /// ```json
 /// { "upstream": "app", "backend": "backend-1", "state": "draining", "in_flight": 3, "drained_by": ["operator"],
 ///   "weight": 1, "configured_weight": 1 }
 /// ```
-pub(super) fn change(
-    state: &AdminState,
-    names: &(String, String),
-    make: impl FnOnce(&Upstream, &Backend),
-) -> Response {
-    let upstreams = (state.upstreams)();
-    let Some(upstream) = upstreams.iter().find(|upstream| *upstream.name == *names.0) else {
-        return unknown("upstream", "upstreams", upstreams.iter().map(|upstream| &*upstream.name));
-    };
-    let Some(backend) = upstream.backends.iter().find(|backend| *backend.name == *names.1) else {
-        return unknown("backend", "backends", upstream.backends.iter().map(|backend| &*backend.name));
-    };
-    make(upstream, backend);
-    Json(ChangedView {
+///
+/// A change that is in force and could not be written into `admin.changes` is answered 500, in the same form with an
+/// `error`. A client that leaves does not stop it.
+pub(super) async fn change(state: &AdminState, upstream: String, action: Action, by: By) -> Response {
+    let by = by.map_or_else(|| "nobody knows who".to_owned(), |Extension(peer)| peer.to_string());
+    let made = if matches!(action, Action::Add(_)) { StatusCode::CREATED } else { StatusCode::OK };
+    let change = Change { upstream: upstream.into(), action, by: by.into() };
+    match give(&state.orders, |answer| Order::Change(change, answer)).await {
+        Ok(Ok(changed)) => told(&changed, made),
+        Ok(Err(error)) => refused(&error),
+        Err(Unanswered::Ending) => unanswered("the process is about to end"),
+        Err(Unanswered::Late) => {
+            unanswered("a reload or a look-up takes longer than 8 s; the change may still come to pass")
+        }
+    }
+}
+
+fn told(Changed { upstream, backend, not_kept }: &Changed, made: StatusCode) -> Response {
+    let error = not_kept.as_ref().map(|why| {
+        format!("the change holds until the process ends, but it could not be kept for the next start: {why}")
+    });
+    let status = if error.is_some() { StatusCode::INTERNAL_SERVER_ERROR } else { made };
+    let view = ChangedView {
         upstream: &upstream.name,
         backend: &backend.name,
         state: backend.availability().state().as_str(),
@@ -50,12 +66,22 @@ pub(super) fn change(
         drained_by: drained_by(backend),
         weight: backend.weight(),
         configured_weight: backend.configured_weight(),
-    })
-    .into_response()
+        error,
+    };
+    (status, Json(view)).into_response()
 }
 
-fn unknown<'n>(what: &str, key: &str, names: impl Iterator<Item = &'n str>) -> Response {
-    let names: Vec<_> = names.collect();
-    let error = format!("there is no {what} of this name; there is {}", names.join(", "));
-    (StatusCode::NOT_FOUND, Json(json!({ "error": error, key: names }))).into_response()
+fn refused(refused: &Refused) -> Response {
+    let error = refused.to_string();
+    match refused {
+        Refused::Unknown { what, names } => {
+            let key = format!("{what}s");
+            (StatusCode::NOT_FOUND, Json(json!({ "error": error, key: names }))).into_response()
+        }
+        Refused::Conflict(_) => (StatusCode::CONFLICT, Json(json!({ "error": error }))).into_response(),
+    }
+}
+
+fn unanswered(error: &str) -> Response {
+    (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "error": error }))).into_response()
 }

@@ -3,10 +3,12 @@
 //! - Who knows the token may, from anywhere, and on any page: no page of another site knows it.
 //! - Others may from this host alone, since who can run programs here is trusted with more than that. What a proxy passes on
 //!   does not count as from here, as far as the proxy says that it is one.
+//! - Who may open the Unix socket may: its permissions say who that is, and no browser can.
 //! - A page of another site may not: a browser sends what any page tells it to, also to loopback. Nor may one that names the
 //!   host by anything but an address or `localhost`: another site may have its own name lead to loopback (DNS
 //!   rebinding), and a browser then takes its pages for ours.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -35,9 +37,24 @@ const BY_A_PROXY: [HeaderName; 6] = [
 /// How long a change may take, its body included. A drain is begun, not waited for.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The address at the other end of a request's connection.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Peer(pub(super) IpAddr);
+/// Who is at the other end of a request's connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Peer {
+    /// A host.
+    Host(IpAddr),
+    /// A user of this host, who may open the Unix socket; None if the system does not say which.
+    User(Option<u32>),
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Host(address) => address.fmt(f),
+            Self::User(Some(uid)) => write!(f, "uid {uid}"),
+            Self::User(None) => f.write_str("a user of the socket"),
+        }
+    }
+}
 
 /// Why a change is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,6 +119,10 @@ pub(super) fn may_change(
 ) -> Result<(), Refusal> {
     let given = headers.get(header::AUTHORIZATION).map(|value| bearer(value.as_bytes()));
     let page = comes_from_another_site(headers);
+    // No name leads to a socket. A proxy that passes on what others send to it is another matter.
+    if matches!(peer, Some(Peer::User(_))) && !page && !is_passed_on(headers) {
+        return Ok(());
+    }
     match (token, given) {
         (Some(token), Some(given)) if given.is_some_and(|given| token.is(given)) => Ok(()),
         // Also from this host: who means to show a token should hear that it is wrong.
@@ -120,9 +141,12 @@ fn bearer(value: &[u8]) -> Option<&[u8]> {
 }
 
 fn is_from_here(peer: Option<Peer>, headers: &HeaderMap) -> bool {
-    let loopback = peer.is_some_and(|Peer(address)| address.to_canonical().is_loopback());
-    let passed_on = BY_A_PROXY.iter().any(|name| headers.contains_key(name));
-    loopback && !passed_on && names_no_domain(headers)
+    let loopback = matches!(peer, Some(Peer::Host(address)) if address.to_canonical().is_loopback());
+    loopback && !is_passed_on(headers) && names_no_domain(headers)
+}
+
+fn is_passed_on(headers: &HeaderMap) -> bool {
+    BY_A_PROXY.iter().any(|name| headers.contains_key(name))
 }
 
 #[cfg(test)]
@@ -139,7 +163,7 @@ mod tests {
 
     fn from(peer: &str, token: Option<&str>, fields: &[(&'static str, &'static str)]) -> Result<(), Refusal> {
         let token = token.map(|token| Token::parse(token).expect("a token"));
-        may_change(token.as_ref(), Some(Peer(peer.parse().expect("an address"))), &headers(fields))
+        may_change(token.as_ref(), Some(Peer::Host(peer.parse().expect("an address"))), &headers(fields))
     }
 
     const TOKEN: Option<&str> = Some("correct-horse-battery");
@@ -155,6 +179,26 @@ mod tests {
             }
             assert_eq!(from(peer, None, &[]), Ok(()));
         }
+    }
+
+    #[test]
+    fn who_may_open_the_socket_needs_no_token_and_a_proxy_of_others_does() {
+        let by_socket = |token: Option<&str>, fields: &[(&'static str, &'static str)]| {
+            let token = token.map(|token| Token::parse(token).expect("a token"));
+            may_change(token.as_ref(), Some(Peer::User(Some(1000))), &headers(fields))
+        };
+        for token in [None, TOKEN] {
+            assert_eq!(by_socket(token, &[HOST]), Ok(()));
+            assert_eq!(by_socket(token, &[("host", "any.example.org")]), Ok(()));
+            let other = [HOST, ("authorization", "Bearer that-of-another-balancer")];
+            assert_eq!(by_socket(token, &other), Ok(()), "that of another balancer, in the environment");
+        }
+        let passed_on = [HOST, ("x-forwarded-for", "203.0.113.7")];
+        assert_eq!(by_socket(None, &passed_on), Err(Refusal::FromElsewhere));
+        assert_eq!(by_socket(TOKEN, &passed_on), Err(Refusal::TokenNeeded));
+        assert_eq!(by_socket(TOKEN, &[passed_on[0], passed_on[1], RIGHT]), Ok(()));
+        let page = [HOST, ("origin", "https://example.org")];
+        assert_eq!(by_socket(None, &page), Err(Refusal::AnotherSite));
     }
 
     #[test]

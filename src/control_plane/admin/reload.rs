@@ -3,21 +3,15 @@
 //! A signal is not for everybody: there is no shell in a container, and an engine that is told to `kill` one takes it for
 //! stopped by hand, so that it is not started again when it crashes.
 
-use std::time::Duration;
-
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::json;
-use tokio::sync::{mpsc, oneshot};
-use tokio::time::timeout;
 
 use super::AdminState;
-
-/// How long is waited for the end of a reload. Names are looked up for five seconds at most; less than any change may take.
-const PATIENCE: Duration = Duration::from_secs(8);
+use super::order::{Order, Unanswered, give};
 
 /// A configuration that has come into force.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -28,12 +22,6 @@ pub struct Reloaded {
     pub warnings: Vec<String>,
 }
 
-/// What is sent to whoever reloads: where the answer goes. An error is why nothing has changed, in the log's words.
-pub type ReloadRequest = oneshot::Sender<Result<Reloaded, String>>;
-
-/// Takes wishes for a reload, which are fulfilled one after the other.
-pub type Reloads = mpsc::Sender<ReloadRequest>;
-
 /// Answers `POST /api/v1/reload` once the new configuration is in force, or with 422 and what is wrong with the file:
 ///
 /// ```json
@@ -42,16 +30,11 @@ pub type Reloads = mpsc::Sender<ReloadRequest>;
 ///
 /// A client that leaves does not stop it.
 pub(super) async fn reload(State(state): State<AdminState>) -> Response {
-    let (answer, answered) = oneshot::channel();
-    let told = async {
-        state.reloads.send(answer).await.ok()?;
-        answered.await.ok()
-    };
-    match timeout(PATIENCE, told).await {
-        Ok(Some(Ok(reloaded))) => Json(reloaded).into_response(),
-        Ok(Some(Err(error))) => refused(StatusCode::UNPROCESSABLE_ENTITY, &error),
-        Ok(None) => refused(StatusCode::SERVICE_UNAVAILABLE, "the process is about to end"),
-        Err(_) => refused(
+    match give(&state.orders, Order::Reload).await {
+        Ok(Ok(reloaded)) => Json(reloaded).into_response(),
+        Ok(Err(error)) => refused(StatusCode::UNPROCESSABLE_ENTITY, &error),
+        Err(Unanswered::Ending) => refused(StatusCode::SERVICE_UNAVAILABLE, "the process is about to end"),
+        Err(Unanswered::Late) => refused(
             StatusCode::SERVICE_UNAVAILABLE,
             "it takes longer than 8 s; the log and plimsoll_config_reloads_total tell how it ends",
         ),
@@ -67,17 +50,18 @@ mod tests {
     use std::sync::Arc;
 
     use serde_json::Value;
+    use tokio::sync::mpsc;
 
     use super::*;
     use crate::telemetry::Telemetry;
 
     /// What is answered where a reload ends so.
     async fn told(came_of_it: Result<Reloaded, String>) -> (StatusCode, Value) {
-        let (reloads, mut requests) = mpsc::channel(1);
-        let state = AdminState { reloads, ..AdminState::over(Telemetry::new(1), Arc::new(Vec::new)) };
+        let (orders, mut given) = mpsc::channel(1);
+        let state = AdminState { orders, ..AdminState::over(Telemetry::new(1), Arc::new(Vec::new)) };
         let carry_out = async {
-            let request: ReloadRequest = requests.recv().await.expect("it was asked for");
-            request.send(came_of_it).expect("it is waited for");
+            let Some(Order::Reload(answer)) = given.recv().await else { panic!("it was asked for") };
+            answer.send(came_of_it).expect("it is waited for");
         };
         let (response, ()) = tokio::join!(reload(State(state)), carry_out);
         read(response).await
@@ -108,8 +92,8 @@ mod tests {
         let (status, body) = read(reload(State(over.clone())).await).await;
         assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "nobody is there");
         assert!(body["error"].as_str().is_some_and(|error| error.contains("about to end")), "{body}");
-        let (reloads, _requests) = mpsc::channel(1);
-        let (status, body) = read(reload(State(AdminState { reloads, ..over })).await).await;
+        let (orders, _given) = mpsc::channel(1);
+        let (status, body) = read(reload(State(AdminState { orders, ..over })).await).await;
         assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "somebody is there, and busy");
         assert!(body["error"].as_str().is_some_and(|error| error.contains("longer than 8 s")), "{body}");
     }

@@ -3,16 +3,29 @@
 //! In the spirit of the status page of lua-resty-upstream-healthcheck, and as easy to grep: a line for each backend that
 //! begins with its address and `up` or `DOWN`, then what one asks next.
 
+mod prometheus;
+
 use std::fmt::Write as _;
 
-use axum::extract::State;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
 
 use super::AdminState;
 use super::drain::drained_by;
+use super::status::complain;
 use crate::control_plane::health::{Board, LastLookup, LastResult};
 use crate::control_plane::now::Now;
-use crate::telemetry::{BackendState, rfc3339};
+use crate::telemetry::{BackendState, PageForm, rfc3339};
 use crate::upstream::{Backend, Upstream};
+
+/// In which form.
+#[derive(Debug, Deserialize)]
+pub(super) struct Asked {
+    format: Option<String>,
+}
 
 /// Answers `GET /check`.
 ///
@@ -21,14 +34,45 @@ use crate::upstream::{Backend, Upstream};
 ///     127.0.0.1:5001 up    backend-1, since 2026-11-21T09:51:00.250Z, last check 0.3s ago: status 200
 ///     127.0.0.1:5002 DOWN  backend-2, since 2026-11-21T09:58:31.003Z, last check 0.1s ago: connection refused
 /// ```
-pub(super) async fn check(State(state): State<AdminState>) -> String {
-    let now = Now::read();
+///
+/// With `?format=prometheus`, and for those who accept what Prometheus does, as metrics; `?format=text` is this report.
+pub(super) async fn check(
+    State(state): State<AdminState>,
+    asked: Result<Query<Asked>, QueryRejection>,
+    fields: HeaderMap,
+    uri: Uri,
+) -> Response {
+    let accepted = fields.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let accepted = accepted.collect::<Vec<_>>().join(",");
+    let metrics = match asked.as_ref().map(|Query(asked)| asked.format.as_deref()) {
+        Ok(None) => is_of_prometheus(&accepted),
+        Ok(Some("prometheus")) => true,
+        Ok(Some("text")) => false,
+        _ => {
+            return complain(
+                StatusCode::BAD_REQUEST,
+                &uri,
+                "`format` is prometheus or text, and nothing else",
+            );
+        }
+    };
     let upstreams = (state.upstreams)();
-    if upstreams.is_empty() {
-        return "no upstream is configured\n".to_owned();
+    let vary = (header::VARY, "accept");
+    if metrics {
+        let form = PageForm::accepted(&accepted);
+        let page = prometheus::page(&upstreams, &state.board, form);
+        return ([(header::CONTENT_TYPE, form.content_type()), vary], page).into_response();
     }
+    let now = Now::read();
     let reports = upstreams.iter().map(|upstream| report(upstream, &state.board, now));
-    reports.collect::<Vec<_>>().join("\n")
+    let text = reports.collect::<Vec<_>>().join("\n");
+    let text = if upstreams.is_empty() { "no upstream is configured\n".to_owned() } else { text };
+    ([vary], text).into_response()
+}
+
+/// Tells whether somebody accepts a form of metrics by its name; people and their tools take anything.
+fn is_of_prometheus(accepted: &str) -> bool {
+    accepted.contains("application/openmetrics-text") || accepted.contains("version=0.0.4")
 }
 
 fn report(upstream: &Upstream, board: &Board, now: Now) -> String {

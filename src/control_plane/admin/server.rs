@@ -1,10 +1,11 @@
 //! The server of the admin interface: accepts connections, bounds them, and ends them in good order.
 //!
 //! Our own loop around hyper instead of `axum::serve`, which has no limit on the number of connections and none on the
-//! time that a client takes over its request.
+//! time that a client takes over its request. The same loop serves the address and the Unix socket.
 
 use std::error::Error;
 use std::future::Future;
+use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +17,8 @@ use hyper::server::conn::http1;
 use hyper::service::Service;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -51,18 +53,83 @@ const HEAD_BYTES: usize = 16 * 1024;
 /// How long accepting pauses after it failed, as it does without file descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves the admin interface on `listener` until `shutdown` completes, then lets requests in progress end.
+/// Where connections come from: an address, or a socket in the file system.
+pub(super) trait Door {
+    /// A connection.
+    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+
+    /// Waits for a connection. Cancel safe: none is accepted and then lost.
+    async fn open(&self) -> io::Result<(Self::Stream, Peer)>;
+
+    /// Bounds what the client of a connection may take.
+    fn prepare(stream: &Self::Stream, limits: Limits) -> io::Result<()>;
+}
+
+impl Door for TcpListener {
+    type Stream = TcpStream;
+
+    async fn open(&self) -> io::Result<(TcpStream, Peer)> {
+        self.accept().await.map(|(stream, peer)| (stream, Peer::Host(peer.ip())))
+    }
+
+    fn prepare(stream: &TcpStream, limits: Limits) -> io::Result<()> {
+        // hyper has no limit on the time that a client takes to read. The kernel's also counts a window that stays closed.
+        socket2::SockRef::from(stream).set_tcp_user_timeout(Some(limits.unread))?;
+        stream.set_nodelay(true)
+    }
+}
+
+impl Door for UnixListener {
+    type Stream = UnixStream;
+
+    async fn open(&self) -> io::Result<(UnixStream, Peer)> {
+        let (stream, _) = self.accept().await?;
+        let user = stream.peer_cred().ok().map(|credentials| credentials.uid());
+        Ok((stream, Peer::User(user)))
+    }
+
+    fn prepare(_: &UnixStream, _: Limits) -> io::Result<()> {
+        // The kernel bounds nothing here. Who may open the socket may stop the service as well.
+        Ok(())
+    }
+}
+
+/// Serves the admin interface on `listener`, and on `socket` if there is one, until `shutdown` completes, then lets requests in progress end.
 ///
 /// Never fails: a connection that cannot be accepted or served is logged.
 ///
 /// Cancel safe: dropping it closes the listener and all connections.
-pub async fn serve(listener: TcpListener, state: AdminState, shutdown: impl Future<Output = ()>) {
-    serve_within(LIMITS, listener, router(state), shutdown).await;
+pub async fn serve(
+    listener: TcpListener,
+    socket: Option<UnixListener>,
+    state: AdminState,
+    shutdown: impl Future<Output = ()>,
+) {
+    let (closing, mut closed) = watch::channel(());
+    let mut by_socket_closed = closing.subscribe();
+    let router = router(state);
+    let by_address = serve_within(LIMITS, listener, router.clone(), async {
+        // An error says that it is over as well.
+        let _ = closed.changed().await;
+    });
+    let by_socket = async {
+        if let Some(socket) = socket {
+            let over = async {
+                let _ = by_socket_closed.changed().await;
+            };
+            serve_within(LIMITS, socket, router, over).await;
+        }
+    };
+    let end = async {
+        shutdown.await;
+        drop(closing);
+    };
+    tokio::join!(by_address, by_socket, end);
 }
 
-pub(super) async fn serve_within(
+pub(super) async fn serve_within<D: Door>(
     limits: Limits,
-    listener: TcpListener,
+    listener: D,
     router: Router,
     shutdown: impl Future<Output = ()>,
 ) {
@@ -77,6 +144,10 @@ pub(super) async fn serve_within(
             next = next_connection(&listener, &places) => next,
         };
         let (router, farewell) = (router.clone(), closing.subscribe());
+        if let Err(error) = D::prepare(&stream, limits) {
+            tracing::debug!(%error, "admin connection ended at once");
+            continue;
+        }
         connections.spawn(async move {
             if let Err(error) = connection(limits, stream, peer, router, farewell).await {
                 tracing::debug!(error, "admin connection ended early");
@@ -95,14 +166,14 @@ pub(super) async fn serve_within(
 /// Waits for a place and for a connection to take it.
 ///
 /// Cancel safe: no connection is accepted and then lost.
-async fn next_connection(
-    listener: &TcpListener,
+async fn next_connection<D: Door>(
+    listener: &D,
     places: &Arc<Semaphore>,
-) -> (TcpStream, Peer, OwnedSemaphorePermit) {
+) -> (D::Stream, Peer, OwnedSemaphorePermit) {
     let place = Arc::clone(places).acquire_owned().await.expect("invariant: the places are never closed");
     loop {
-        match listener.accept().await {
-            Ok((stream, peer)) => return (stream, Peer(peer.ip()), place),
+        match listener.open().await {
+            Ok((stream, peer)) => return (stream, peer, place),
             Err(error) => {
                 tracing::warn!(%error, "admin connection could not be accepted");
                 sleep(ACCEPT_PAUSE).await;
@@ -114,14 +185,11 @@ async fn next_connection(
 /// Serves one connection; when the sender of `closing` is gone, only to the end of the request that it is at.
 async fn connection(
     limits: Limits,
-    stream: TcpStream,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     peer: Peer,
     router: Router,
     mut closing: watch::Receiver<()>,
 ) -> Result<(), Box<dyn Error + Send + Sync>> {
-    // hyper has no limit on the time that a client takes to read. The kernel's also counts a window that stays closed.
-    socket2::SockRef::from(&stream).set_tcp_user_timeout(Some(limits.unread))?;
-    stream.set_nodelay(true)?;
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head)

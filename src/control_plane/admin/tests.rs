@@ -23,6 +23,7 @@ use tokio::time::{Instant, timeout};
 use super::guard::Peer;
 use super::server::{LIMITS, Limits, serve_within};
 use super::*;
+use crate::control_plane::changes::in_force;
 use crate::control_plane::health::{LastLookup, LastResult, PastTransition};
 use crate::control_plane::push::{LoadReport, PushLimits};
 use crate::telemetry::{
@@ -51,11 +52,32 @@ impl AdminState {
         let pushable = PushLimits { expiry: Duration::from_secs(30), groups: 2, body: 1024 };
         let pushes = Some(Arc::new(Pushes::new(pushable, Arc::clone(&telemetry))));
         let past_exchanges: PastExchanges = Arc::new(Vec::new);
-        // Nobody reloads: whoever asks for it hears that the process is about to end.
-        let (reloads, _) = tokio::sync::mpsc::channel(1);
+        let orders = owner(Arc::clone(&upstreams), Arc::clone(&board));
         let (live, token) = (Arc::new(live), None);
-        Self { telemetry, upstreams, board, past_exchanges, live, pushes, load, token, reloads }
+        Self { telemetry, upstreams, board, past_exchanges, live, pushes, load, token, orders }
     }
+}
+
+/// Who carries out changes of backends that are there, and nothing else: whoever orders a reload hears that the process is
+/// about to end.
+fn owner(upstreams: CurrentUpstreams, board: Arc<Board>) -> Orders {
+    let (orders, mut given) = tokio::sync::mpsc::channel(1);
+    // Without a runtime nobody asks either.
+    let Ok(runtime) = tokio::runtime::Handle::try_current() else { return orders };
+    runtime.spawn(async move {
+        while let Some(order) = given.recv().await {
+            let Order::Change(change, answer) = order else { continue };
+            // One that is to join does so under the name of one that is there.
+            let backend = change.action.backend().unwrap_or("backend-1");
+            let changed =
+                in_force::find(&upstreams(), &change.upstream, backend).map(|(upstream, backend)| {
+                    in_force::tell(&upstream, &backend, &change, &board);
+                    Changed { upstream, backend, not_kept: None }
+                });
+            answer.send(changed).expect("it is waited for");
+        }
+    });
+    orders
 }
 
 /// A running admin interface with one upstream of two backends.
@@ -423,9 +445,13 @@ async fn everything_on_the_list_is_there() {
         let path = named.iter().fold(path.to_owned(), |path, (name, value)| path.replace(name, value));
         // The one has no end, see `live`; for the other one somebody must reload, see `reload`.
         if !["/api/v1/live", "/api/v1/reload"].contains(&&*path) {
-            let body = if path.ends_with("/weight") { "{\"weight\": 1}" } else { "" };
+            let body = match path.rsplit('/').next() {
+                Some("weight") => "{\"weight\": 1}",
+                Some("backends") => "{\"address\": \"127.0.0.1:1\"}",
+                _ => "",
+            };
             let answer = admin.send(method, &path, body).await;
-            assert_eq!(answer.status, StatusCode::OK, "{path}");
+            assert!(answer.status.is_success(), "{path}: {}", answer.status);
         }
     }
 }
@@ -468,6 +494,45 @@ async fn an_operator_drains_a_backend_and_brings_it_back() {
     let transitions = transitions["transitions"].as_array().expect("a list");
     assert_eq!(transitions.len(), 1, "a second call changes nothing: {transitions:?}");
     assert_eq!((&transitions[0]["to"], &transitions[0]["cause"]), (&"draining".into(), &"operator".into()));
+}
+
+#[tokio::test]
+async fn what_cannot_be_added_is_told_why() {
+    let admin = Admin::start().await;
+    for (body, said) in [
+        ("", "the body must be JSON"),
+        ("{\"name\": \"x\"}", "the body must be JSON"),
+        ("{\"address\": \"127.0.0.1:1\", \"wieght\": 1}", "the body must be JSON"),
+        ("{\"address\": \"127.0.0.1\"}", "has no port"),
+        ("{\"address\": \"127.0.0.1:0\"}", "has the port 0"),
+        ("{\"address\": \"127.0.0.1:1\", \"name\": \"a b\"}", "is not a usable name"),
+        ("{\"address\": \"127.0.0.1:1\", \"weight\": 1001}", "from 0 to 1000"),
+    ] {
+        let answer = admin.send("POST", "/api/v1/upstreams/app/backends", body).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{body}");
+        assert!(answer.body.contains(said), "{said} in {}", answer.body);
+    }
+}
+
+#[tokio::test]
+async fn the_report_is_for_prometheus_too_if_it_asks() {
+    let admin = Admin::start().await;
+    admin.upstream.observe(&admin.upstream.backends[0], Event::CheckFailed, Instant::now());
+    let page = admin.get("/check?format=prometheus").await;
+    insta::assert_snapshot!(page.body, @r#"
+    # HELP nginx_upstream_status_info The running status of an upstream and of its backends
+    # TYPE nginx_upstream_status_info gauge
+    nginx_upstream_status_info{name="app",endpoint="127.0.0.1:5001",status="UP",role="PRIMARY"} 0
+    nginx_upstream_status_info{name="app",endpoint="127.0.0.1:5001",status="DOWN",role="PRIMARY"} 1
+    nginx_upstream_status_info{name="app",endpoint="127.0.0.1:5002",status="UP",role="PRIMARY"} 1
+    nginx_upstream_status_info{name="app",endpoint="127.0.0.1:5002",status="DOWN",role="PRIMARY"} 0
+    nginx_upstream_status_info{name="app",status="UP"} 1
+    nginx_upstream_status_info{name="app",status="DOWN"} 0
+    nginx_upstream_status_info{name="app",status="UNKNOWN"} 0
+    "#);
+    assert!(admin.get("/check").await.body.starts_with("Upstream app:"));
+    assert!(admin.get("/check?format=text").await.body.starts_with("Upstream app:"));
+    assert_eq!(admin.get("/check?format=html").await.status, StatusCode::BAD_REQUEST);
 }
 
 #[tokio::test]
@@ -629,7 +694,7 @@ async fn a_change_whose_body_never_comes_is_not_waited_for() {
     let served = vec![upstream];
     let state = AdminState::over(telemetry, Arc::new(move || served.clone()));
     let request = hyper::Request::post(path).header("content-type", "application/json");
-    let request = request.extension(Peer(IpAddr::from([127, 0, 0, 1])));
+    let request = request.extension(Peer::Host(IpAddr::from([127, 0, 0, 1])));
     let service = TowerToHyperService::new(router(state));
     let answer = service.call(request.body(axum::body::Body::new(Endless)).expect("a request")).await;
     assert_eq!(answer.expect("it never fails").status(), StatusCode::REQUEST_TIMEOUT);
