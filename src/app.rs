@@ -7,6 +7,7 @@ mod access_log;
 mod admin;
 mod changes;
 mod descriptors;
+mod ending;
 mod fleet;
 mod names;
 mod signals;
@@ -16,7 +17,6 @@ mod watched;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::mpsc;
@@ -351,47 +351,6 @@ impl App {
             ("telemetry.log", config.telemetry.log != self.config.telemetry.log),
         ];
         fixed.into_iter().filter_map(|(key, changed)| changed.then_some(key))
-    }
-
-    /// Is not ready any more, but accepts for the configured delay; returns whether nobody asked for the end once more.
-    async fn announce_end(&self, signals: &mut Signals) -> bool {
-        self.shared.telemetry.process().ready.set(0);
-        let delay = self.config.drain.delay;
-        if delay.is_zero() {
-            return true;
-        }
-        tracing::info!(delay_s = delay.as_secs_f64(), "not ready any more: draining begins after a delay");
-        self.fleet.last_exchanges();
-        tokio::select! {
-            () = tokio::time::sleep(delay) => true,
-            () = signals.end() => false,
-        }
-    }
-
-    /// Stops accepting, lets exchanges finish until the deadline (or a second signal), then cuts what is left.
-    #[tracing::instrument(skip_all)]
-    async fn drain(mut self, signals: &mut Signals) {
-        let patient = self.announce_end(signals).await;
-        let timeout = if patient { self.config.drain.timeout } else { Duration::ZERO };
-        tracing::info!(timeout_s = timeout.as_secs_f64(), "draining: no new connections");
-        // The workers' handles are the last ones then, and the sockets close with them.
-        self.sockets = Sockets::default();
-        self.fleet.drain();
-        let all_ended = tokio::select! {
-            () = self.fleet.ended() => true,
-            () = tokio::time::sleep(timeout) => false,
-            () = signals.end() => false,
-        };
-        if !all_ended {
-            tracing::warn!("drain deadline passed: cutting the exchanges that are left");
-            self.fleet.stop();
-            self.fleet.ended().await;
-        }
-        self.admin.stop().await;
-        let patience = Duration::from_secs(1);
-        if !self.shared.access_log.load().flush(patience) {
-            tracing::warn!("some lines of the access log could not be written in time");
-        }
     }
 }
 

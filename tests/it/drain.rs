@@ -61,6 +61,33 @@ fn while_draining_it_is_alive_but_not_ready() {
 }
 
 #[test]
+fn a_log_that_is_rotated_during_the_drain_is_opened_anew_and_nothing_is_reloaded() {
+    let folder = tempfile::tempdir().expect("a directory can be made");
+    let (file, moved) = (folder.path().join("access.log"), folder.path().join("access.log.1"));
+    let (backend, go) = waiting();
+    let keys = format!(
+        "telemetry: {{log: {{format: json}}, access_log: {{mode: on, path: \"{}\"}}}}",
+        file.display()
+    );
+    let mut balancer = Setup::over([&backend]).top(&keys).start();
+    let mut busy = balancer.connect();
+    busy.send("GET /last HTTP/1.1\r\nHost: a\r\n\r\n");
+    eventually("the request reaches the backend", || backend.requests().len() == 1);
+    balancer.signal(Signal::TERM);
+    eventually("it drains", || balancer.ask_admin("/ready").status() == 503);
+    std::fs::rename(&file, &moved).expect("the file is there");
+    balancer.signal(Signal::HUP);
+    balancer.signal(Signal::USR1);
+    eventually("there is a new file", || file.exists());
+    go.send(()).expect("the backend waits");
+    assert_eq!(busy.answer(false).text(), "done");
+    assert!(balancer.wait().success());
+    let written = std::fs::read_to_string(&file).expect("the file is there");
+    assert!(written.contains("\"/last\""), "{written}");
+    assert!(balancer.log().iter().any(|line| line.contains("not reloading")));
+}
+
+#[test]
 fn draining_has_a_deadline() {
     let (backend, _go) = waiting();
     let file = tempfile::NamedTempFile::new().expect("a temporary file can be made");
