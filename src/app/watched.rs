@@ -13,7 +13,7 @@ pub(super) fn watched(config: &Config, snapshot: &Snapshot) -> Vec<Watched> {
     pairs
         .map(|(upstream, config)| Watched {
             upstream: Arc::clone(upstream),
-            checks: CheckSettings::of(&config.health),
+            checks: CheckSettings::of(config),
             agents: AgentSettings::of(&config.health),
         })
         .collect()
@@ -25,7 +25,7 @@ pub(super) fn still_watched(config: &Config, current: &Snapshot, next: &Config) 
     for Watched { upstream, checks, agents } in &mut watched {
         let next = next.upstreams.iter().find(|next| next.name.as_str() == &*upstream.name);
         let Some(next) = next else { continue };
-        if CheckSettings::of(&next.health).is_none() {
+        if CheckSettings::of(next).is_none() {
             *checks = None;
         }
         if AgentSettings::of(&next.health).is_none() {

@@ -12,8 +12,10 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::config::Config;
+use super::config::listener::{ListenerConfig, Protocol};
 use super::discovery::Addresses;
-use crate::data_plane::snapshot::Snapshot;
+use crate::data_plane::route::RouteTable;
+use crate::data_plane::snapshot::{Relay, Snapshot};
 use crate::telemetry::{Sampling, Telemetry};
 use crate::upstream::Upstream;
 
@@ -58,10 +60,19 @@ pub fn readdress(
 fn around(upstreams: Vec<Arc<Upstream>>, config: &Config, telemetry: &Telemetry) -> Snapshot {
     let sampling = config.telemetry.traces.as_ref().map(|traces| Sampling::new(traces.sample.get()));
     let listeners = config.listeners.iter().map(|listener| {
-        let routes = routes::table(config, listener, &upstreams, telemetry);
-        listeners::listener(listener, (config.telemetry.slow, sampling), routes, telemetry)
+        let ways = match listener.protocol {
+            Protocol::Http => (routes::table(config, listener, &upstreams, telemetry), None),
+            Protocol::Tcp => (RouteTable::default(), relay(listener, &upstreams, telemetry)),
+        };
+        listeners::listener(listener, (config.telemetry.slow, sampling), ways, telemetry)
     });
     Snapshot { listeners: listeners.collect(), upstreams }
+}
+
+/// None never happens in a valid configuration: its listeners name upstreams that exist.
+fn relay(listener: &ListenerConfig, upstreams: &[Arc<Upstream>], telemetry: &Telemetry) -> Option<Relay> {
+    let wanted = listener.upstream.as_ref()?.as_str();
+    upstreams.iter().find(|known| *known.name == *wanted).map(|upstream| Relay::to(upstream, telemetry))
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use std::path::Path;
 
 use admin::{AdminConfig, DrainConfig};
 use cross_check::CrossCheck;
-use listener::ListenerConfig;
+use listener::{ListenerConfig, Protocol};
 use report::{Place, Problems, Report, Warnings};
 use route::matcher::Matcher;
 use route::{RouteAction, RouteConfig};
@@ -48,8 +48,8 @@ pub struct Config {
     pub workers: Workers,
     /// Where clients connect: at least one, names and addresses differ.
     pub listeners: Vec<ListenerConfig>,
-    /// Which request goes where, in the order in which they are tried: at least one. A file without routes has one
-    /// called `default` that sends everything to its only upstream.
+    /// Which request goes where, in the order in which they are tried: at least one, unless all listeners relay. A file
+    /// without routes has one called `default` that sends everything to its only upstream.
     pub routes: Vec<RouteConfig>,
     /// Groups of backends: names differ.
     pub upstreams: Vec<UpstreamConfig>,
@@ -120,10 +120,18 @@ pub fn parse(
 fn decode(root: &Node, problems: &Problems) -> Config {
     let file = Section::open("", root, problems);
     let upstreams = named(&file, "upstreams", UpstreamConfig::decode);
+    let mut listeners = named(&file, "listeners", ListenerConfig::decode);
+    if let [only] = &upstreams[..] {
+        let relaying = listeners.iter_mut().filter(|listener| listener.protocol == Protocol::Tcp);
+        for listener in relaying.filter(|listener| listener.upstream.is_none()) {
+            listener.upstream = Some(only.name.clone());
+        }
+    }
+    let asks_routes = listeners.is_empty() || listeners.iter().any(|one| one.protocol == Protocol::Http);
     Config {
         workers: file.value("workers", workers),
-        listeners: named(&file, "listeners", ListenerConfig::decode),
-        routes: routes(root, &file, &upstreams),
+        listeners,
+        routes: routes(root, &file, &upstreams, asks_routes),
         upstreams,
         admin: AdminConfig::decode(&file.section("admin")),
         drain: DrainConfig::decode(&file.section("drain")),
@@ -142,11 +150,14 @@ fn named<T>(file: &Section<'_>, key: &str, decode: impl Fn(Name, &Section<'_>) -
     decoded.collect()
 }
 
-/// Decodes the routes; a file without any has one to its only upstream.
-fn routes(root: &Node, file: &Section<'_>, upstreams: &[UpstreamConfig]) -> Vec<RouteConfig> {
+/// Decodes the routes; a file without any has one to its only upstream, unless no listener `asks` for routes.
+fn routes(root: &Node, file: &Section<'_>, upstreams: &[UpstreamConfig], asks: bool) -> Vec<RouteConfig> {
     if let Some(node) = file.given("routes") {
         let numbered = node.items().iter().enumerate();
         return numbered.map(|(index, item)| RouteConfig::decode(index + 1, item, file.problems)).collect();
+    }
+    if !asks {
+        return Vec::new();
     }
     if let [_, second, ..] = root.get("upstreams").map(Node::entries).unwrap_or_default() {
         file.problems.error(

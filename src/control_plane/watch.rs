@@ -115,8 +115,9 @@ fn assign(
     let mut known: HashMap<Box<str>, Station> =
         before.into_iter().map(|station| (station.upstream().name.clone(), station)).collect();
     let station = |Watched { upstream, checks, .. }: Watched| {
-        let probes =
-            |upstream: &Upstream| Probes::new(upstream.backends.len(), probe::settings(checks.clone()));
+        let probes = |upstream: &Upstream| {
+            Probes::new(upstream.backends.len(), probe::settings(checks.clone(), &upstream.exchange))
+        };
         match known.remove(&upstream.name) {
             Some(station) => station.reassigned(Arc::clone(&upstream), probes(&upstream)),
             None => {

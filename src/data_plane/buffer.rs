@@ -61,7 +61,7 @@ impl Buffer {
 
     /// Forgets the first `count` bytes of what was read.
     pub fn consume(&mut self, count: usize) {
-        self.start = (self.start + count).min(self.bytes.len());
+        self.start = self.start.saturating_add(count).min(self.bytes.len());
     }
 
     /// Puts `prefix` in front of what is filled, over bytes that were consumed, if there is room.

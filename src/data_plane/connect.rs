@@ -38,14 +38,14 @@ impl ConnectError {
 }
 
 /// Connects to `address` within `patience`. What is sent later may stay for `unacknowledged` without its host's taking it
-/// before the connection counts as broken. Cancel safe: a connection in the making is closed.
+/// before the connection counts as broken; None leaves that to the kernel. Cancel safe: a connection in the making is closed.
 ///
 /// # Errors
 /// See [`ConnectError`].
 pub async fn connect(
     address: Option<SocketAddr>,
     patience: Duration,
-    unacknowledged: Duration,
+    unacknowledged: Option<Duration>,
 ) -> Result<TcpStream, ConnectError> {
     let address = address.ok_or(ConnectError::Unresolved)?;
     let connecting = tokio::time::timeout(patience, TcpStream::connect(address));
@@ -61,7 +61,9 @@ pub async fn connect(
     stream.set_nodelay(true).map_err(ConnectError::Other)?;
     // Without it, the kernel sends again to a host that has vanished for a quarter of an hour (RFC 5482). Linux counts a
     // backend that takes its time to read as well, so this is no shorter than the patience with its answers.
-    let socket = socket2::SockRef::from(&stream);
-    socket.set_tcp_user_timeout(Some(unacknowledged)).map_err(ConnectError::Other)?;
+    if unacknowledged.is_some() {
+        let socket = socket2::SockRef::from(&stream);
+        socket.set_tcp_user_timeout(unacknowledged).map_err(ConnectError::Other)?;
+    }
     Ok(stream)
 }

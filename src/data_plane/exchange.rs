@@ -4,11 +4,9 @@
 //! its end.
 
 mod attempts;
-mod contact;
 mod ending;
 mod next;
 mod plan;
-mod queue;
 mod refusal;
 
 use std::future::poll_fn;
@@ -28,6 +26,7 @@ use super::deadline::Deadline;
 use super::forward::write_within;
 use super::http1::answer::{self, Answer};
 use super::http1::rewrite::ClientLines;
+use super::proxy_protocol::{Opening, receive};
 use super::record::{CLIENT_GONE, Record, log_null};
 use super::snapshot::{Held, Listener};
 use super::worker::{Hold, Worker};
@@ -65,7 +64,7 @@ pub struct Arrival {
 /// Serves one client connection until it ends.
 pub async fn serve(worker: Rc<Worker>, arrival: Arrival) {
     let began = Instant::now();
-    let Some(mut connection) = Connection::new(worker, arrival) else { return };
+    let Some(mut connection) = Connection::open(worker, arrival, began).await else { return };
     while let Some(inbound) = connection.first_bytes().await {
         if !connection.exchange(inbound).await {
             break;
@@ -73,7 +72,7 @@ pub async fn serve(worker: Rc<Worker>, arrival: Arrival) {
     }
     if connection.exchanges == 0 {
         let listener = &connection.snapshot.listeners[connection.listener];
-        log_null(&connection.worker, listener, connection.client, began);
+        log_null(&connection.worker, listener, connection.client, began, None);
     }
 }
 
@@ -82,6 +81,8 @@ struct Connection {
     worker: Rc<Worker>,
     name: Rc<str>,
     client: SocketAddr,
+    /// Where it connected to, as a proxy in front told it.
+    local: Option<SocketAddr>,
     snapshot: Rc<Held>,
     /// The position of the listener in `snapshot`.
     listener: usize,
@@ -96,24 +97,32 @@ struct Connection {
 }
 
 impl Connection {
-    fn new(worker: Rc<Worker>, arrival: Arrival) -> Option<Self> {
-        let Arrival { listener: name, rules: snapshot, admitted, hold, stream, client } = arrival;
+    /// Begins a connection: with the header of the PROXY protocol, if the listener wants one.
+    async fn open(worker: Rc<Worker>, arrival: Arrival, began: Instant) -> Option<Self> {
+        let Arrival { listener: name, rules: snapshot, admitted, hold, mut stream, client: peer } = arrival;
         let listener = snapshot.listener(&name)?;
         let settings = &snapshot.listeners[listener];
-        let lines = ClientLines::new(&settings.forward, client.ip(), settings.address);
         // Answers leave in one write; a kernel that waits for more would only delay the last part of a large one.
         stream.set_nodelay(true).ok()?;
         let deadline = worker.deadlines.register();
+        let mut opening = Opening { client: peer, told: None, ahead: None };
+        if settings.proxy_protocol {
+            // Boxed: its state would make every connection's task larger.
+            opening = Box::pin(receive(&worker, settings, (&mut stream, peer), &deadline, began)).await?;
+        }
+        let Opening { client, told, ahead } = opening;
+        let lines = ClientLines::new(&settings.forward, client.ip(), settings.address);
         Some(Self {
             worker,
             name,
             client,
+            local: told.map(|told| told.destination),
             snapshot,
             listener,
             stream,
             deadline,
             lines,
-            ahead: None,
+            ahead,
             exchanges: 0,
             _held: hold,
             _admitted: admitted,

@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 use super::admission;
 use super::exchange::{self, Arrival};
 use super::snapshot::Held;
+use super::tcp;
 use super::worker::{Hold, Worker};
 use crate::telemetry::{AcceptError, ListenerSeries};
 
@@ -95,13 +96,19 @@ impl Door {
             self.rules = current;
         }
         let Some(index) = self.rules.listener(&self.name) else { return };
-        let max = self.rules.listeners[index].connections_max;
+        let listener = &self.rules.listeners[index];
+        let (max, relayed) = (listener.connections_max, listener.relay.is_some());
         let Some(admitted) = admission::admit(&self.series, self.worker.id, max) else { return };
         // Held before the task runs for the first time, or a draining worker might end before it does.
         let hold = self.worker.hold();
         let rules = Rc::clone(&self.rules);
         let arrival = Arrival { listener: Rc::clone(&self.name), rules, admitted, hold, stream, client };
-        tokio::task::spawn_local(exchange::serve(Rc::clone(&self.worker), arrival));
+        let worker = Rc::clone(&self.worker);
+        if relayed {
+            tokio::task::spawn_local(tcp::serve(worker, arrival));
+        } else {
+            tokio::task::spawn_local(exchange::serve(worker, arrival));
+        }
     }
 }
 

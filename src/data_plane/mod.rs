@@ -19,6 +19,9 @@
 //!    the next one, and the first answer is taken.
 //! 9. [`record`] is the one exit: metrics and access log, exactly once, however the exchange ended.
 //!
+//! A connection that is relayed as it is ([`tcp`]) goes from 1 to 5, 6, [`tunnel`] and 9. On a listener that wants it, both
+//! kinds begin with a header of the [`proxy_protocol`].
+//!
 //! # What holds everywhere
 //!
 //! - A [`worker`] (begun and ended by [`commands`]) shares nothing that a request touches, except what must be one number for all: exchanges in flight,
@@ -32,14 +35,17 @@ pub mod balance;
 pub mod buffer;
 pub mod commands;
 pub mod connect;
+mod contact;
 pub mod deadline;
 pub mod exchange;
 pub mod forward;
 pub mod http1;
 pub mod listener;
 pub mod pool;
+pub mod proxy_protocol;
 pub mod record;
 pub mod route;
 pub mod snapshot;
+pub mod tcp;
 pub mod tunnel;
 pub mod worker;

@@ -4,6 +4,7 @@
 
 mod entry;
 mod past;
+mod relayed;
 mod times;
 mod traced;
 mod trying;
@@ -20,7 +21,9 @@ use super::balance::Words;
 use super::route::Route;
 use super::snapshot::Listener;
 use super::worker::Worker;
-use crate::telemetry::{AttemptOutcome, Candidates, CodeClass, Label as _, RefusalReason, TraceContext};
+use crate::telemetry::{
+    AttemptOutcome, Candidates, CodeClass, Label as _, RefusalReason, TcpOutcome, TraceContext,
+};
 use crate::upstream::{Backend, Pick, Tried, Upstream};
 
 /// The status that is counted when the client left before it was answered; as in nginx, and never sent.
@@ -259,6 +262,9 @@ impl Drop for Record<'_> {
     fn drop(&mut self) {
         if !self.ended {
             self.refused(RefusalReason::ShuttingDown);
+            if self.listener.relay.is_some() {
+                return self.end_relayed(TcpOutcome::ShuttingDown, Instant::now());
+            }
             self.end(CUT, b"", Instant::now());
         }
     }

@@ -14,7 +14,7 @@ use arc_swap::{ArcSwap, Cache};
 use super::http1::request::Limits;
 use super::http1::rewrite::ForwardPolicy;
 use super::route::RouteTable;
-use crate::telemetry::{ListenerSeries, Sampling};
+use crate::telemetry::{ListenerSeries, Sampling, TcpSeries, Telemetry};
 use crate::upstream::Upstream;
 
 /// Everything the data plane works with at one time.
@@ -55,10 +55,38 @@ pub struct Listener {
     pub connections_max: u64,
     /// The most requests on one connection.
     pub requests_per_connection: u64,
+    /// Whether each connection begins with a header of the PROXY protocol.
+    pub proxy_protocol: bool,
     /// Where requests go.
     pub routes: RouteTable,
+    /// Where connections go as they are. None is for HTTP: requests go where the routes say.
+    pub relay: Option<Relay>,
     /// Its metrics.
     pub series: Arc<ListenerSeries>,
+}
+
+/// Where the connections of a listener go as they are.
+#[derive(Debug)]
+pub struct Relay {
+    /// The upstream.
+    pub upstream: Arc<Upstream>,
+    /// What is counted of the connections to each of its backends, in their order.
+    pub backends: Box<[Arc<TcpSeries>]>,
+    /// What is counted of the connections that came to no backend.
+    pub nobody: Arc<TcpSeries>,
+}
+
+impl Relay {
+    /// Relays to `upstream`.
+    #[must_use]
+    pub fn to(upstream: &Arc<Upstream>, telemetry: &Telemetry) -> Self {
+        let series = |backend| telemetry.tcp(&upstream.name, backend);
+        Self {
+            upstream: Arc::clone(upstream),
+            backends: upstream.backends.iter().map(|backend| series(Some(&*backend.name))).collect(),
+            nobody: series(None),
+        }
+    }
 }
 
 /// How long a client may be silent.
@@ -72,6 +100,8 @@ pub struct ClientTimeouts {
     pub idle: Duration,
     /// Between two parts of an answer that the client takes.
     pub write: Duration,
+    /// How long nothing may move in either direction of a tunnel.
+    pub tunnel: Duration,
 }
 
 /// A worker's view of the snapshot.

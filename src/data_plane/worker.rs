@@ -13,6 +13,7 @@ use super::buffer::Buffers;
 use super::deadline::Deadlines;
 use super::pool::Pool;
 use super::snapshot::{Snapshot, SnapshotReader};
+use super::tunnel::pipe::Pipes;
 use crate::telemetry::{AccessLog, Decisions, LogBatch, SharedTraces, Telemetry, WorkerId};
 
 /// What a worker shares with the rest of the process.
@@ -37,6 +38,8 @@ pub struct Worker {
     pub id: WorkerId,
     /// Free buffers.
     pub buffers: Buffers,
+    /// Free pipes.
+    pub pipes: Pipes,
     /// Deadlines of all its connections.
     pub deadlines: Rc<Deadlines>,
     /// Idle connections to backends.
@@ -63,6 +66,7 @@ impl Worker {
         Self {
             id,
             buffers: Buffers::default(),
+            pipes: Pipes::default(),
             deadlines: Rc::default(),
             pool: Pool::new(id),
             snapshot: SnapshotReader::new(Arc::clone(&shared.snapshot)),

@@ -27,7 +27,7 @@ use std::thread::Thread;
 use std::time::Duration;
 
 pub use batch::LogBatch;
-pub use entry::{Entry, Load, LoggedTry, Timings};
+pub use entry::{Entry, Load, LoggedTry, RELAYED, Timings};
 pub use syslog::{Syslog, SyslogAddress};
 
 use self::batch::Batch;

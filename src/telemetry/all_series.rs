@@ -6,9 +6,14 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use super::exposition::text_of;
 use super::roster::Roster;
-use super::series::{BackendSeries, ListenerSeries, ProcessSeries, RouteSeries, SeriesId, UpstreamSeries};
+use super::series::{
+    BackendSeries, ListenerSeries, ProcessSeries, RouteSeries, SeriesId, TcpSeries, UpstreamSeries,
+};
 use super::shards::PerWorker;
 use super::status::StatusCounts;
+
+/// The value of the labels `upstream` and `backend` where an exchange had none.
+pub(super) const NONE: &str = "none";
 
 /// Every series by name, and the cells that belong to no name.
 #[derive(Debug)]
@@ -17,6 +22,7 @@ pub(super) struct AllSeries {
     pub(super) upstreams: Roster<Box<str>, UpstreamSeries>,
     pub(super) listeners: Roster<Box<str>, ListenerSeries>,
     pub(super) routes: Roster<Box<str>, RouteSeries>,
+    pub(super) tcp: Roster<(Box<str>, Option<Box<str>>), TcpSeries>,
     pub(super) unrouted: Arc<PerWorker<StatusCounts>>,
     pub(super) process: ProcessSeries,
     made: AtomicU32,
@@ -29,6 +35,7 @@ impl AllSeries {
             upstreams: Roster::default(),
             listeners: Roster::default(),
             routes: Roster::default(),
+            tcp: Roster::default(),
             unrouted: Arc::new(PerWorker::new(workers)),
             process: ProcessSeries::default(),
             made: AtomicU32::new(0),
@@ -55,6 +62,9 @@ impl AllSeries {
             upstreams: shown(self.upstreams.live(), |at| text_of(&[("upstream", &at.upstream)])),
             listeners: shown(self.listeners.live(), |at| text_of(&[("listener", &at.listener)])),
             routes: shown(self.routes.live(), |at| text_of(&[("route", &at.route)])),
+            tcp: shown(self.tcp.live(), |at| {
+                text_of(&[("upstream", &at.upstream), ("backend", at.backend.as_deref().unwrap_or(NONE))])
+            }),
             unrouted: &self.unrouted,
             process: &self.process,
         }
@@ -67,6 +77,7 @@ pub(super) struct Live<'a> {
     pub(super) upstreams: Vec<Shown<UpstreamSeries>>,
     pub(super) listeners: Vec<Shown<ListenerSeries>>,
     pub(super) routes: Vec<Shown<RouteSeries>>,
+    pub(super) tcp: Vec<Shown<TcpSeries>>,
     pub(super) unrouted: &'a PerWorker<StatusCounts>,
     pub(super) process: &'a ProcessSeries,
 }

@@ -211,6 +211,14 @@ catalogue! {
             "Bytes received from the backend, heads included.",
             when "you look for the backend that fills the network";
     }
+    "TCP mode" {
+        TCP_CONNECTIONS = Counter "plimsoll_tcp_connections_total" [upstream, backend, outcome] "connections",
+            "Connections of listeners with protocol tcp that have ended, by how; backend is none where none was tried.",
+            when "you want connections per second: in TCP mode they are what requests are elsewhere";
+        TCP_CONNECTION_DURATION = Histogram "plimsoll_tcp_connection_duration_seconds" [upstream, backend] "seconds",
+            "Time from the accept of a connection of a listener with protocol tcp to its end.",
+            when "you want to know how long clients stay connected, and so how long a drain takes";
+    }
     "Connections of clients" {
         LISTENER_CONNECTIONS = Counter "plimsoll_listener_connections_total" [listener] "connections",
             "Connections accepted.",

@@ -58,8 +58,10 @@ macro_rules! label {
 }
 
 mod balance;
+mod tcp;
 
 pub use balance::{BalanceRule, Stickiness};
+pub use tcp::TcpOutcome;
 
 label! {
     /// How one attempt on one backend ended.
@@ -311,6 +313,8 @@ label! {
         HeadTimeout = "head_timeout",
         /// The body did not arrive in time.
         BodyTimeout = "body_timeout",
+        /// The PROXY protocol's header is missing, malformed, or from a source that is not trusted.
+        BadProxyHeader = "bad_proxy_header",
         /// No route matches.
         NoRoute = "no_route",
         /// The upstream has no available backend, and refuses.

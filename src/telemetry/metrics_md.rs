@@ -7,7 +7,7 @@ use super::histogram::BOUNDS_NS;
 use super::labels::{
     AcceptError, AttemptOutcome, BackendState, BalanceRule, CheckResult, CodeClass, EjectionReason, Label,
     NoneAvailable, PushResult, QueueEnd, RefusalReason, ReloadResult, RetryReason, RetryRefusal, Stickiness,
-    TraceDrop, TransitionCause,
+    TcpOutcome, TraceDrop, TransitionCause,
 };
 
 const INTRODUCTION: &str = "\
@@ -87,6 +87,7 @@ fn values_of_labels(page: &mut String) {
     values::<NoneAvailable>(page, &c::NONE_AVAILABLE);
     values::<CheckResult>(page, &c::HEALTH_CHECKS);
     values::<QueueEnd>(page, &c::QUEUE_ENDED);
+    values::<TcpOutcome>(page, &c::TCP_CONNECTIONS);
     values::<AcceptError>(page, &c::LISTENER_ACCEPT_ERRORS);
     values::<PushResult>(page, &c::PUSHES);
     values::<ReloadResult>(page, &c::CONFIG_RELOADS);

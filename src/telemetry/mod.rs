@@ -37,7 +37,7 @@ mod worker_threads;
 
 pub use access_log::{
     AccessLog, AccessLogError, AccessLogSettings, Entry, LineFormat, Load, LogBatch, LogTarget, LoggedTry,
-    Syslog, SyslogAddress, Timings,
+    RELAYED, Syslog, SyslogAddress, Timings,
 };
 pub use by_label::ByLabel;
 pub use cells::{Cell, Counter, FloatGauge, Gauge, LocalGauge, SharedCounter};
@@ -55,13 +55,13 @@ pub use history::{
 pub use labels::{
     AcceptError, AttemptOutcome, BackendState, BalanceRule, CheckResult, CodeClass, EjectionReason, Label,
     LookupResult, NoneAvailable, PickReason, PushResult, QueueEnd, RefusalReason, ReloadResult, RetryReason,
-    RetryRefusal, Stickiness, TraceDrop, TransitionCause,
+    RetryRefusal, Stickiness, TcpOutcome, TraceDrop, TransitionCause,
 };
 pub use metrics_md::metrics_md;
 pub use program_log::{LOG_VARIABLE, LogError, LogForm, start_log};
 pub use series::{
     BackendSeries, BackendShard, ListenerSeries, ListenerShard, ProcessSeries, RouteSeries, RouteShard,
-    SeriesId, UpstreamSeries, UpstreamShard,
+    SeriesId, TcpSeries, TcpShard, UpstreamSeries, UpstreamShard,
 };
 pub use shards::{Padded, PerWorker, WorkerId};
 pub use status::{StatusCounts, StatusTotal};
@@ -121,6 +121,13 @@ impl Telemetry {
     /// Returns the series of a route: the same while anyone holds it.
     pub fn route(&self, route: &str) -> Arc<RouteSeries> {
         self.series.routes.get_or_make(route.into(), |_| RouteSeries::new(route, self.workers))
+    }
+
+    /// Returns the series of the connections that are relayed to a backend, or to none of its upstream: the same while
+    /// anyone holds it.
+    pub fn tcp(&self, upstream: &str, backend: Option<&str>) -> Arc<TcpSeries> {
+        let make = |_: &_| TcpSeries::new(upstream, backend, self.workers);
+        self.series.tcp.get_or_make((upstream.into(), backend.map(Into::into)), make)
     }
 
     /// Adds up the final answers of exchanges without an upstream; see [`ListenerSeries::unrouted`].

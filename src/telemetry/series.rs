@@ -9,12 +9,14 @@ mod backend;
 mod listener;
 mod process;
 mod route;
+mod tcp;
 mod upstream;
 
 pub use backend::{BackendSeries, BackendShard};
 pub use listener::{ListenerSeries, ListenerShard};
 pub use process::ProcessSeries;
 pub use route::{RouteSeries, RouteShard};
+pub use tcp::{TcpSeries, TcpShard};
 pub use upstream::{UpstreamSeries, UpstreamShard};
 
 use std::num::NonZeroU32;

@@ -26,6 +26,20 @@ pub struct ExchangeSettings {
     pub response_header: bool,
     /// Whether answers tell the number of attempts in `x-plimsoll-attempts`.
     pub attempts_header: bool,
+    /// The header of the PROXY protocol that each connection to a backend begins with. None sends none; with one, a
+    /// connection is one client's and serves no other.
+    pub proxy_protocol: Option<ProxyVersion>,
+    /// Whether connections are relayed to its backends as they are, so that these may speak anything.
+    pub relayed: bool,
+}
+
+/// A version of the PROXY protocol: text or binary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ProxyVersion {
+    /// A line of text.
+    V1,
+    /// A binary header.
+    V2,
 }
 
 /// What backends read in `Host`.
@@ -52,6 +66,8 @@ impl Default for ExchangeSettings {
             replay_buffer: 64 * 1024,
             response_header: false,
             attempts_header: false,
+            proxy_protocol: None,
+            relayed: false,
         }
     }
 }

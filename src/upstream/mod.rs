@@ -51,7 +51,7 @@ pub use availability::{
 pub use backend::Backend;
 pub use balance::Balancer;
 pub use budget::RetryBudget;
-pub use exchange::{ExchangeSettings, HostHeader};
+pub use exchange::{ExchangeSettings, HostHeader, ProxyVersion};
 pub use fleet::{Fleet, Standing, WhenNoneAvailable};
 pub use identity::BackendId;
 pub use keys::{HashKey, RequestKeys};

@@ -25,6 +25,7 @@ mod fields;
 mod given_answers;
 mod http10;
 mod no_body;
+mod tcp;
 mod upgrade;
 
 // What happens when a backend fails.

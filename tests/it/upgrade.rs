@@ -58,6 +58,16 @@ fn what_the_client_sends_ahead_goes_into_the_tunnel() {
 }
 
 #[test]
+fn silence_ends_a_tunnel_when_it_has_lasted_too_long() {
+    let backend = shouting();
+    let balancer = Setup::over([&backend]).listener("timeouts: {tunnel: 300ms}").start();
+    let mut client = balancer.connect();
+    client.send(REQUEST);
+    assert_eq!(client.head().map(|head| head.status()), Some(101));
+    assert_eq!(client.read_to_end(), b"hello");
+}
+
+#[test]
 fn a_backend_that_declines_answers_as_usual() {
     let backend = Backend::saying("no thanks");
     let balancer = Setup::over([&backend]).start();

@@ -111,6 +111,9 @@ fn explain_at(
         "\n{method} {path}{mark}{query} for {authority}, at listener {} ({})",
         listener.name, listener.address
     )?;
+    if let Some(relay) = &listener.relay {
+        return writeln!(out, "  => upstream {}, as bytes that nobody looks into", relay.upstream.name);
+    }
     let facts = question.facts(&listener.name);
     let verdicts = listener.routes.explain(&facts);
     for route in &config.routes {

@@ -7,14 +7,14 @@ use crate::control_plane::config::value::address::Cidr;
 use crate::data_plane::http1::request::Limits;
 use crate::data_plane::http1::rewrite::{ForwardPolicy, Network};
 use crate::data_plane::route::RouteTable;
-use crate::data_plane::snapshot::{ClientTimeouts, Listener};
+use crate::data_plane::snapshot::{ClientTimeouts, Listener, Relay};
 use crate::telemetry::{Sampling, Telemetry};
 
 /// Compiles one listener.
 pub(super) fn listener(
     config: &ListenerConfig,
     (slow, sampling): (Duration, Option<Sampling>),
-    routes: RouteTable,
+    (routes, relay): (RouteTable, Option<Relay>),
     telemetry: &Telemetry,
 ) -> Listener {
     let name = config.name.to_string();
@@ -34,6 +34,7 @@ pub(super) fn listener(
             body: config.timeouts.body,
             idle: config.timeouts.idle,
             write: config.timeouts.write,
+            tunnel: config.timeouts.tunnel,
         },
         forward: ForwardPolicy {
             trust: networks(&config.forwarded.trust),
@@ -46,7 +47,9 @@ pub(super) fn listener(
         sampling,
         connections_max: u64::from(config.max_connections),
         requests_per_connection: config.limits.requests_per_connection.unwrap_or(u64::MAX),
+        proxy_protocol: config.proxy_protocol,
         routes,
+        relay,
     }
 }
 

@@ -29,7 +29,11 @@ use crate::upstream::{
 
 /// Compiles the settings of all upstreams.
 pub(super) fn settings(config: &Config, addresses: &Addresses) -> impl Iterator<Item = UpstreamSettings> {
-    config.upstreams.iter().map(|config| upstream(config, addresses))
+    config.upstreams.iter().map(|upstream| {
+        let relayed =
+            config.listeners.iter().any(|listener| listener.upstream.as_ref() == Some(&upstream.name));
+        self::upstream(upstream, relayed, addresses)
+    })
 }
 
 /// Makes an upstream, with what the one of the same name before it had.
@@ -51,7 +55,7 @@ pub(super) fn is_where(known: &Upstream, settings: &UpstreamSettings) -> bool {
         && backends.eq(settings.backends.iter().map(|backend| (&backend.name, backend.address)))
 }
 
-fn upstream(config: &UpstreamConfig, addresses: &Addresses) -> UpstreamSettings {
+fn upstream(config: &UpstreamConfig, relayed: bool, addresses: &Addresses) -> UpstreamSettings {
     let backends = config.backends.iter().map(|backend| BackendSettings {
         name: backend.name.to_string().into(),
         address: addresses.of(&backend.address),
@@ -68,7 +72,7 @@ fn upstream(config: &UpstreamConfig, addresses: &Addresses) -> UpstreamSettings 
             NoneConfig::Refuse => WhenNoneAvailable::Refuse,
         },
         retries: retries(&config.retries),
-        exchange: exchange(config),
+        exchange: exchange(config, relayed),
         outliers: config.outliers.as_ref().map(outliers),
         slow_start: SlowStart { duration: config.slow_start.duration, floor: config.slow_start.floor.get() },
         load_line: load_line(&config.limits),
@@ -129,7 +133,7 @@ fn load_line(config: &UpstreamLimits) -> LoadLine {
     }
 }
 
-fn exchange(config: &UpstreamConfig) -> ExchangeSettings {
+fn exchange(config: &UpstreamConfig, relayed: bool) -> ExchangeSettings {
     ExchangeSettings {
         host: match &config.host_header {
             HostConfig::Preserve => HostHeader::Preserve,
@@ -144,6 +148,8 @@ fn exchange(config: &UpstreamConfig) -> ExchangeSettings {
         replay_buffer: usize::try_from(config.limits.replay_buffer).unwrap_or(usize::MAX),
         response_header: config.response_header,
         attempts_header: config.attempts_header,
+        proxy_protocol: config.proxy_protocol,
+        relayed,
     }
 }
 

@@ -8,13 +8,14 @@ use std::hash::Hash;
 use std::net::SocketAddr;
 
 use super::Config;
-use super::listener::ListenerConfig;
+use super::listener::{ListenerConfig, Protocol};
 use super::report::{Place, Problems};
 use super::route::{RouteAction, RouteConfig};
 use super::section::suggestion;
 use super::tree::{Content, Node};
 use super::value::text::Name;
 
+mod relays;
 mod upstreams;
 
 /// The decoded configuration with its file, while it is checked.
@@ -34,9 +35,13 @@ impl CrossCheck<'_> {
         let routes = || self.config.routes.iter().enumerate();
         routes().for_each(|(index, route)| self.references_exist(index, route));
         self.route_names_differ();
+        self.config.listeners.iter().for_each(|listener| self.relays_exist(listener));
+        routes().for_each(|(index, route)| self.route_finds_requests(index, route));
+        self.config.upstreams.iter().for_each(|upstream| self.relayed_upstream_is_possible(upstream));
         if !self.problems.has_errors() {
             self.nobody_is_let_in();
             self.config.listeners.iter().for_each(|listener| self.listener_can_work(listener));
+            self.config.listeners.iter().for_each(|listener| self.relay_keys_have_effect(listener));
             self.config.upstreams.iter().for_each(|upstream| self.upstream_can_work(upstream));
             routes().for_each(|(index, route)| self.is_reached(index, route));
             routes().for_each(|(index, route)| self.is_repeated(index, route));
@@ -183,7 +188,8 @@ impl CrossCheck<'_> {
         for upstream in &self.config.upstreams {
             let used =
                 routes.iter().any(|route| route.action == RouteAction::Upstream(upstream.name.clone()));
-            if !used && self.root.get("routes").is_some() {
+            let by_default = self.root.get("routes").is_none() && !routes.is_empty();
+            if !used && !by_default && !self.is_relayed(upstream) {
                 let message = format!("no route leads to the upstream `{}`", upstream.name);
                 self.problems.warning(
                     self.key(&["upstreams", upstream.name.as_str()]),
@@ -192,7 +198,7 @@ impl CrossCheck<'_> {
                 );
             }
         }
-        for listener in &self.config.listeners {
+        for listener in self.config.listeners.iter().filter(|one| one.protocol == Protocol::Http) {
             let used = routes.iter().any(|r| r.listeners.is_empty() || r.listeners.contains(&listener.name));
             if !used && !routes.is_empty() {
                 let message = format!("no route takes requests of the listener `{}`", listener.name);

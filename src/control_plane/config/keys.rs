@@ -69,7 +69,9 @@ pub const KEYS: &[Key] = &[
 
     section("listeners", "where clients connect, by name"),
     required("listeners.*.address", "127.0.0.1:8080", "where to listen; `:8080` is every IPv4 address"),
-    default("listeners.*.protocol", "http", "what clients speak"),
+    default("listeners.*.protocol", "http", "what clients speak: http, or tcp, which relays connections as they are"),
+    optional("listeners.*.upstream", "the only one, for tcp", "where the connections of a tcp listener go"),
+    default("listeners.*.proxy_protocol", "off", "off, or accept: each connection begins with a header of the PROXY protocol"),
     default("listeners.*.max_connections", "20000", "connections open at once, over all workers"),
     section("listeners.*.forwarded", "what is told about the client and about this proxy"),
     default("listeners.*.forwarded.trust", "[]", "ranges of sources whose own X-Forwarded-*, Forwarded and x-request-id are believed"),
@@ -83,6 +85,7 @@ pub const KEYS: &[Key] = &[
     default("listeners.*.timeouts.body", "30s", "between two reads of a body"),
     default("listeners.*.timeouts.idle", "60s", "between two requests on a connection"),
     default("listeners.*.timeouts.write", "30s", "between two writes that move an answer forward"),
+    default("listeners.*.timeouts.tunnel", "1h", "how long nothing may move in a tcp connection, or after an upgrade"),
     section("listeners.*.limits", "how much a client may send"),
     default("listeners.*.limits.head", "32KiB", "size of a request's head"),
     default("listeners.*.limits.headers", "100", "header fields of a request"),
@@ -201,6 +204,7 @@ pub const KEYS: &[Key] = &[
     default("upstreams.*.response_header", "false", "add `x-plimsoll-backend: NAME` to answers"),
     default("upstreams.*.attempts_header", "false", "add `x-plimsoll-attempts: N` to answers"),
     default("upstreams.*.host_header", "preserve", "the Host that backends read: preserve, backend, or a text"),
+    default("upstreams.*.proxy_protocol", "off", "off, v1 or v2: the header of the PROXY protocol that backends read first"),
 
     section("admin", "the admin server: metrics, probes, API"),
     default("admin.address", "127.0.0.1:9900", "where it listens"),

@@ -18,6 +18,10 @@ pub struct ListenerConfig {
     pub address: SocketAddr,
     /// What clients speak.
     pub protocol: Protocol,
+    /// Where connections go with [`Protocol::Tcp`], and there alone: the only upstream of the file if none is given.
+    pub upstream: Option<Name>,
+    /// Whether each connection begins with a header of the PROXY protocol, versions 1 or 2.
+    pub proxy_protocol: bool,
     /// The most connections open at once, over all workers. Above it a new connection is closed at once and
     /// counted, so that the memory of this process has a bound.
     pub max_connections: u32,
@@ -34,6 +38,8 @@ pub struct ListenerConfig {
 pub enum Protocol {
     /// HTTP/1.0 and HTTP/1.1 in clear text.
     Http,
+    /// Anything: connections are relayed as they are.
+    Tcp,
 }
 
 /// The policy for `X-Forwarded-*`, `Forwarded`, `Via` and `x-request-id`.
@@ -66,6 +72,9 @@ pub struct ListenerTimeouts {
     pub idle: Duration,
     /// Between two writes that move an answer forward: a bound on clients that do not read.
     pub write: Duration,
+    /// How long nothing may move in either direction of a tunnel: of a connection with [`Protocol::Tcp`], and after an
+    /// upgrade of HTTP.
+    pub tunnel: Duration,
 }
 
 /// How much a client may send.
@@ -92,7 +101,9 @@ impl ListenerConfig {
         Self {
             name,
             address: section.required("address", text(listen_address)).unwrap_or(NO_ADDRESS),
-            protocol: section.value("protocol", one_of(&[("http", Protocol::Http)])),
+            protocol: section.value("protocol", one_of(&[("http", Protocol::Http), ("tcp", Protocol::Tcp)])),
+            upstream: section.optional("upstream", text(Name::parse)),
+            proxy_protocol: section.value("proxy_protocol", one_of(&[("off", false), ("accept", true)])),
             max_connections: section.value("max_connections", integer(1..=10_000_000)),
             forwarded: ForwardedConfig::decode(&section.section("forwarded")),
             timeouts: ListenerTimeouts::decode(&section.section("timeouts")),
@@ -121,6 +132,7 @@ impl ListenerTimeouts {
             body: section.value("body", duration),
             idle: section.value("idle", duration),
             write: section.value("write", duration),
+            tunnel: section.value("tunnel", duration),
         }
     }
 }

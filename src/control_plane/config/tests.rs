@@ -73,6 +73,33 @@ fn routes_that_cannot_work_are_reported() {
 }
 
 #[test]
+fn listeners_that_relay_are_told_what_they_cannot() {
+    golden("relays", include_str!("tests/relays.yaml"));
+}
+
+#[test]
+fn a_listener_that_relays_needs_no_route() {
+    let tcp = "{address: '127.0.0.1:0', protocol: tcp";
+    let upstreams = "{a: {backends: [127.0.0.1:1]}, b: {backends: [127.0.0.1:2]}}";
+    let config = valid(&format!(
+        "listeners: {{x: {tcp}, upstream: b}}, y: {tcp}, upstream: a}}}}\nupstreams: {upstreams}"
+    ));
+    assert!(config.routes.is_empty());
+    assert_eq!(config.listeners[0].upstream, Some(config.upstreams[1].name.clone()));
+    let config = valid(&format!("listeners: {{x: {tcp}}}}}\nupstreams: {{a: {{backends: [127.0.0.1:1]}}}}"));
+    assert_eq!(config.listeners[0].upstream, Some(config.upstreams[0].name.clone()), "the only one");
+    let unused = said(&format!("listeners: {{x: {tcp}, upstream: b}}}}\nupstreams: {upstreams}"));
+    assert!(unused.contains("no route leads to the upstream `a`"), "{unused}");
+    let without_effect = said(&format!(
+        "listeners: {{x: {tcp}, timeouts: {{idle: 1s}}}}}}\nupstreams: {{a: {{backends: [127.0.0.1:1]}}}}"
+    ));
+    assert!(
+        without_effect.contains("`timeouts.idle` has no effect with `protocol: tcp`"),
+        "{without_effect}"
+    );
+}
+
+#[test]
 fn a_key_given_twice_is_reported_with_both_places() {
     golden(
         "duplicate_keys",

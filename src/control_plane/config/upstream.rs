@@ -18,6 +18,8 @@ use outliers::OutlierConfig;
 use retries::RetryConfig;
 use slow_start::SlowStartConfig;
 
+use crate::upstream::ProxyVersion;
+
 pub mod balance;
 pub mod health;
 pub mod limits;
@@ -61,6 +63,8 @@ pub struct UpstreamConfig {
     pub attempts_header: bool,
     /// What backends read in `Host`.
     pub host_header: HostHeader,
+    /// The header of the PROXY protocol that each connection to a backend begins with. None sends none.
+    pub proxy_protocol: Option<ProxyVersion>,
 }
 
 /// One backend.
@@ -115,6 +119,9 @@ pub enum HostHeader {
 const WHEN_NONE_AVAILABLE: [(&str, WhenNoneAvailable); 2] =
     [("try_all", WhenNoneAvailable::TryAll), ("refuse", WhenNoneAvailable::Refuse)];
 
+const PROXY_VERSIONS: [(&str, Option<ProxyVersion>); 3] =
+    [("off", None), ("v1", Some(ProxyVersion::V1)), ("v2", Some(ProxyVersion::V2))];
+
 impl UpstreamConfig {
     /// Decodes the section of one upstream. What is wrong is noted, and replaced so that decoding can go on.
     pub(super) fn decode(name: Name, section: &Section<'_>) -> Self {
@@ -135,6 +142,7 @@ impl UpstreamConfig {
             response_header: section.value("response_header", boolean),
             attempts_header: section.value("attempts_header", boolean),
             host_header: section.value("host_header", text(HostHeader::parse)),
+            proxy_protocol: section.value("proxy_protocol", one_of(&PROXY_VERSIONS)),
         }
     }
 }

@@ -11,7 +11,9 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
 use super::{CheckKind, CheckSettings, http};
+use crate::data_plane::proxy_protocol;
 use crate::telemetry::CheckResult;
+use crate::upstream::ProxyVersion;
 
 /// What a check found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,6 +61,11 @@ async fn check_once(address: SocketAddr, settings: &CheckSettings) -> Outcome {
         // connects it to itself (simultaneous open, RFC 9293 section 3.5).
         return Outcome::new(CheckResult::FailConnect, "nobody listens: the connection led to itself");
     }
+    if let Some(version) = settings.proxy_protocol
+        && let Err(error) = introduce_ourselves(&stream, version)
+    {
+        return Outcome::new(CheckResult::FailProtocol, in_words(&error));
+    }
     match &settings.kind {
         CheckKind::Tcp => Outcome::new(CheckResult::Pass, "connected"),
         CheckKind::Http(check) => {
@@ -68,6 +75,15 @@ async fn check_once(address: SocketAddr, settings: &CheckSettings) -> Outcome {
             })
         }
     }
+}
+
+/// Sends the header without which the backend would take nothing: that the connection is ours.
+fn introduce_ourselves(stream: &TcpStream, version: ProxyVersion) -> io::Result<()> {
+    let mut header = Vec::new();
+    proxy_protocol::write(version, None, &mut header);
+    // A new connection takes some ten bytes at once.
+    let sent = rustix::net::send(stream, &header, rustix::net::SendFlags::NOSIGNAL)?;
+    if sent == header.len() { Ok(()) } else { Err(io::ErrorKind::WriteZero.into()) }
 }
 
 /// Tells whether a connect failed because we lack something, which must not make every backend unhealthy.

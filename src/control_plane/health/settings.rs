@@ -3,7 +3,9 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use crate::control_plane::config::upstream::UpstreamConfig;
 use crate::control_plane::config::upstream::health::{AgentConfig, HealthCheck, HealthConfig};
+use crate::upstream::ProxyVersion;
 
 /// How a backend is checked. How many results change a verdict is the model's to know.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,6 +18,8 @@ pub struct CheckSettings {
     pub timeout: Duration,
     /// By which share an interval varies at random, in both directions; 0 to 1.
     pub jitter: f64,
+    /// The header of the PROXY protocol that backends expect first. It says that we speak for ourselves.
+    pub proxy_protocol: Option<ProxyVersion>,
 }
 
 /// What a check does.
@@ -67,7 +71,8 @@ impl AgentSettings {
 impl CheckSettings {
     /// Takes over what a configuration says. None when it says that nobody checks.
     #[must_use]
-    pub fn of(config: &HealthConfig) -> Option<Self> {
+    pub fn of(upstream: &UpstreamConfig) -> Option<Self> {
+        let (config, proxy_protocol) = (&upstream.health, upstream.proxy_protocol);
         let kind = match &config.check {
             HealthCheck::Off => return None,
             HealthCheck::Tcp => CheckKind::Tcp,
@@ -79,6 +84,7 @@ impl CheckSettings {
                 body_contains: http.body.as_deref().map(Into::into),
             }),
         };
-        Some(Self { kind, interval: config.interval, timeout: config.timeout, jitter: config.jitter.get() })
+        let (interval, timeout, jitter) = (config.interval, config.timeout, config.jitter.get());
+        Some(Self { kind, interval, timeout, jitter, proxy_protocol })
     }
 }

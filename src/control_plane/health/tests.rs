@@ -69,7 +69,13 @@ fn address(backend: u16) -> SocketAddr {
 }
 
 fn checks() -> CheckSettings {
-    CheckSettings { kind: CheckKind::Tcp, interval: INTERVAL, timeout: INTERVAL / 2, jitter: 0.0 }
+    CheckSettings {
+        kind: CheckKind::Tcp,
+        interval: INTERVAL,
+        timeout: INTERVAL / 2,
+        jitter: 0.0,
+        proxy_protocol: None,
+    }
 }
 
 impl Stage {

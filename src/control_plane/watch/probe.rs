@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::control_plane::health::{CheckKind, CheckSettings, HttpCheck, Outcome, over_the_network};
 use crate::telemetry::CheckResult;
-use crate::upstream::Backend;
+use crate::upstream::{Backend, ExchangeSettings};
 
 /// From one probe of a backend to the next.
 const BETWEEN: Duration = Duration::from_millis(500);
@@ -99,9 +99,18 @@ impl Probes {
 ///
 /// A backend that hangs still accepts connections, so where nobody asks it anything, `OPTIONS *` does: the ping of HTTP
 /// (RFC 9110 section 9.3.7). Any answer will do but one that tells of trouble; that it is not implemented is none.
-pub(super) fn settings(checks: Option<CheckSettings>) -> CheckSettings {
+///
+/// Where connections are relayed the backends may speak anything: there nothing is asked that is not configured.
+pub(super) fn settings(checks: Option<CheckSettings>, exchange: &ExchangeSettings) -> CheckSettings {
     match checks {
         Some(settings @ CheckSettings { kind: CheckKind::Http(_), .. }) => settings,
+        other if exchange.relayed => CheckSettings {
+            kind: CheckKind::Tcp,
+            interval: BETWEEN,
+            timeout: other.map_or(PATIENCE, |settings| settings.timeout),
+            jitter: 0.0,
+            proxy_protocol: exchange.proxy_protocol,
+        },
         other => CheckSettings {
             kind: CheckKind::Http(HttpCheck {
                 method: "OPTIONS".into(),
@@ -113,6 +122,7 @@ pub(super) fn settings(checks: Option<CheckSettings>) -> CheckSettings {
             interval: BETWEEN,
             timeout: other.map_or(PATIENCE, |settings| settings.timeout),
             jitter: 0.0,
+            proxy_protocol: exchange.proxy_protocol,
         },
     }
 }

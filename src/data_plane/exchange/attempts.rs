@@ -1,18 +1,23 @@
 //! Attempts on backends, one after the other and sometimes two at a time, until one answers or none may follow.
 
+use std::task::{Context, Poll};
+
+use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep};
 
 use super::Connection;
-use super::contact::Contact;
 use super::plan::Plan;
+use super::refusal::Refusal;
 use crate::data_plane::balance::Keys;
-use crate::data_plane::forward::{Attempt, Download, Failure, Finish, Patience, Race, Upload};
+use crate::data_plane::contact::{Claim, Contact, Purpose, Reach};
+use crate::data_plane::forward::{Attempt, Download, Failure, Finish, Patience, Race, Upload, poll_client};
+use crate::data_plane::proxy_protocol::Endpoints;
 use crate::data_plane::record::Record;
 use crate::data_plane::snapshot::Listener;
 use crate::telemetry::{AttemptOutcome, RetryReason};
 use crate::upstream::{
-    Backend, Balancer, Decision, ExchangeSettings, Failure as Kind, Hedge, HostHeader, InFlight, NoPick,
-    Pick, Sign, Tried, Upstream,
+    Backend, Balancer, Decision, ExchangeSettings, Failure as Kind, Hedge, HostHeader, NoPick, Pick, Tried,
+    Upstream,
 };
 
 /// One request on its way through an upstream.
@@ -39,9 +44,6 @@ pub(super) struct Underway<'s> {
     /// Bytes sent to the backend; known when the attempt is set aside or over.
     pub(super) sent_bytes: u64,
 }
-
-/// A backend that was picked, and a place among its exchanges.
-pub(super) type Claim<'s> = (Pick<'s>, InFlight<'s>);
 
 /// What comes next.
 pub(super) enum Next<'s> {
@@ -81,7 +83,7 @@ impl<'s> Forwarding<'_, 's> {
         let mut next = Next::Elsewhere;
         loop {
             let begun = match next {
-                Next::Elsewhere => match self.first_claim() {
+                Next::Elsewhere => match self.reach().first_claim() {
                     Ok(claim) => self.begin(claim, false).await,
                     // Nobody else can take it: the attempt that was set aside is still the best hope.
                     Err(_) if let Some(rival) = self.take_up_rival() => {
@@ -111,36 +113,58 @@ impl<'s> Forwarding<'_, 's> {
         }
     }
 
-    /// Picks a backend unless others wait for one.
-    fn first_claim(&mut self) -> Result<Claim<'s>, NoPick> {
-        if self.upstream.queue.is_empty() { self.claim() } else { Err(NoPick::Full) }
+    /// Returns what it takes to reach a backend.
+    pub(super) fn reach(&mut self) -> Reach<'_, 's, Keys<'_>> {
+        self.reach_and_client().0
     }
 
-    /// Picks a backend, and takes a place among its exchanges.
-    pub(super) fn claim(&mut self) -> Result<Claim<'s>, NoPick> {
-        loop {
-            let pick = self.pick()?;
-            // Rarely another worker has taken the last place since it was picked.
-            if let Some(in_flight) = self.upstream.begin_exchange(pick.backend) {
-                return Ok((pick, in_flight));
+    /// The same, and the client's connection.
+    fn reach_and_client(&mut self) -> (Reach<'_, 's, Keys<'_>>, &mut TcpStream) {
+        let Connection { worker, stream, client, local, .. } = &mut *self.connection;
+        let exchange = &self.upstream.exchange;
+        let whole = self.upload.is_received();
+        let one_clients = exchange.proxy_protocol.is_some();
+        let purpose = Purpose {
+            only_once: !self.plan.idempotent || !whole,
+            waits: whole,
+            shared: !one_clients,
+            unacknowledged: Some(exchange.response_timeout),
+            endpoints: one_clients
+                .then(|| {
+                    Some(Endpoints {
+                        source: *client,
+                        destination: local.or_else(|| stream.local_addr().ok())?,
+                    })
+                })
+                .flatten(),
+        };
+        let keys = Keys { source: client.ip(), head: self.upload.outbound(), words: self.plan.words };
+        let (upstream, record, tried) = (self.upstream, &mut self.record, &mut self.tried);
+        (Reach { worker, upstream, record, tried, keys, purpose }, stream)
+    }
+
+    /// Waits for a backend to have room.
+    ///
+    /// # Errors
+    /// What the client is told if it waits in vain, or cannot even wait.
+    async fn queue(&mut self) -> Result<Claim<'s>, Refusal> {
+        let mut watch = self.connection.ahead.is_none() && self.upload.is_received();
+        let (mut reach, client) = self.reach_and_client();
+        let gone = |cx: &mut Context<'_>| {
+            if watch && let Poll::Ready(gone) = poll_client(client, cx) {
+                if gone {
+                    return Poll::Ready(());
+                }
+                watch = false;
             }
-        }
-    }
-
-    fn pick(&mut self) -> Result<Pick<'s>, NoPick> {
-        let client = self.connection.client.ip();
-        let keys = Keys { source: client, head: self.upload.outbound(), words: self.plan.words };
-        let first = self.record.attempts == 0;
-        let now = if first { self.record.planned_at() } else { Instant::now() };
-        let picked =
-            self.upstream.pick(&keys, &self.tried, &mut self.connection.worker.rng.borrow_mut(), now);
-        self.record.picking(picked.as_ref().ok().map(|pick| pick.index), &self.tried, now);
-        picked
+            Poll::Pending
+        };
+        reach.queue(gone).await.map_err(Refusal::from)
     }
 
     /// Makes contact with a backend.
     async fn begin(&mut self, claim: Claim<'s>, fresh: bool) -> Result<Underway<'s>, Next<'s>> {
-        match self.contact(claim, fresh).await {
+        match self.reach().contact(claim, fresh).await {
             Ok(contact) => {
                 let mut download = Download::new(self.plan.asked, self.extra_lines(&contact.pick));
                 download.reused = contact.reused;
@@ -155,8 +179,7 @@ impl<'s> Forwarding<'_, 's> {
                 Ok(Underway { contact, download, impatient: true, unhurried: true, sent_bytes: 0 })
             }
             Err((pick, error)) => {
-                self.count(&pick, error.outcome());
-                self.upstream.note(pick.backend, Sign::ConnectFailed, Instant::now());
+                self.reach().failed(&pick, error.outcome());
                 Err(self.follow(&pick, Failure::Connect(error), None))
             }
         }
@@ -267,14 +290,8 @@ impl<'s> Forwarding<'_, 's> {
         }
     }
 
-    /// Counts an attempt that came to no connection.
-    pub(super) fn count(&mut self, pick: &Pick<'_>, outcome: AttemptOutcome) {
-        pick.backend.series.shard(self.connection.worker.id).attempts.inc(outcome);
-        self.record.try_ended(pick.backend, outcome, (None, None), Instant::now());
-    }
-
     /// Charges a backend with a retry.
-    pub(super) fn retried(&self, pick: &Pick<'s>, reason: RetryReason) {
-        pick.backend.series.shard(self.connection.worker.id).retries.inc(reason);
+    pub(super) fn retried(&mut self, pick: &Pick<'s>, reason: RetryReason) {
+        self.reach().retried(pick, reason);
     }
 }

@@ -9,11 +9,11 @@ use tokio::time::Instant;
 
 use super::PLAIN_TEXT;
 use super::attempts::{Forwarding, Underway};
-use super::contact::Contact;
 use super::refusal::Refusal;
+use crate::data_plane::contact::Contact;
 use crate::data_plane::forward::{Failure, Finish};
 use crate::data_plane::http1::answer::Answer;
-use crate::data_plane::tunnel;
+use crate::data_plane::tunnel::{Carried, Tunnel};
 use crate::telemetry::{AttemptOutcome, Label as _, RefusalReason};
 use crate::upstream::{Backend, Sign};
 
@@ -45,7 +45,7 @@ impl<'s> Forwarding<'_, 's> {
         // Before the next request, which may wait for the place.
         drop(in_flight);
         let now = download.ended.unwrap_or_else(Instant::now);
-        if finish.backend_persistent {
+        if finish.backend_persistent && self.upstream.exchange.proxy_protocol.is_none() {
             let settings = &self.upstream.exchange;
             self.connection.worker.pool.put(backend, stream, now, settings.idle_connections);
         } else {
@@ -70,15 +70,22 @@ impl<'s> Forwarding<'_, 's> {
     ) -> bool {
         let connection = &mut *self.connection;
         let ahead = connection.ahead.take();
-        let (buffers, deadline) = (&connection.worker.buffers, &connection.deadline);
+        let shard = backend.series.shard(connection.worker.id);
         // Whoever waits is woken when the backend was to have finished.
         let drained =
             poll_fn(|_| if backend.drains_ended() == drains { Poll::Pending } else { Poll::Ready(()) });
-        let carried =
-            tunnel::run(&mut connection.stream, &mut stream, ahead, buffers, deadline, drained).await;
-        let shard = backend.series.shard(self.connection.worker.id);
-        shard.sent_bytes.add(carried.up);
-        shard.received_bytes.add(carried.down);
+        let tunnel = Tunnel {
+            worker: &connection.worker,
+            deadline: &connection.deadline,
+            idle: self.listener.timeouts.tunnel,
+            client: &mut connection.stream,
+            backend: &mut stream,
+        };
+        let moved = |carried: Carried| {
+            shard.sent_bytes.add(carried.up);
+            shard.received_bytes.add(carried.down);
+        };
+        let (carried, _) = tunnel.run(ahead, drained, moved).await;
         self.record.received_bytes += carried.up;
         self.record.sent_bytes += carried.down;
         // How long the two talked says nothing about how fast the answer was: the exchange took until its head.

@@ -3,9 +3,9 @@
 use tokio::time::Instant;
 
 use super::attempts::{Forwarding, Next, Underway};
-use super::contact::Contact;
+use crate::data_plane::contact::Contact;
 use crate::data_plane::forward::Failure;
-use crate::telemetry::{AttemptOutcome, RetryReason, RetryRefusal};
+use crate::telemetry::{AttemptOutcome, RetryReason};
 use crate::upstream::{Attempted, Decision, Failure as Kind, Pick, Sign};
 
 impl<'s> Forwarding<'_, 's> {
@@ -89,17 +89,10 @@ impl<'s> Forwarding<'_, 's> {
         }
     }
 
-    /// Asks the rules, and for what they do not know: whether somebody else is left, and the budget.
-    pub(super) fn decide(&self, kind: Kind, index: usize, answer_started: bool) -> Decision {
-        let decision = self.upstream.retries.decide(&self.attempted(kind, answer_started));
-        let refusal = match decision {
-            decided if decided.needs_another_backend() && !self.others_than(index) => RetryRefusal::NoBackend,
-            decided if decided.costs_a_retry() && !self.upstream.budget.take() => RetryRefusal::Budget,
-            Decision::GiveUp(Some(refusal)) => refusal,
-            decided => return decided,
-        };
-        self.upstream.series.shard(self.connection.worker.id).retries_refused.inc(refusal);
-        Decision::GiveUp(Some(refusal))
+    /// Asks the rules what follows an attempt that failed so.
+    pub(super) fn decide(&mut self, kind: Kind, index: usize, answer_started: bool) -> Decision {
+        let attempted = self.attempted(kind, answer_started);
+        self.reach().decide(&attempted, index)
     }
 
     /// Tells whether a request that met a stale connection may be sent again.

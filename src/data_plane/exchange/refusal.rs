@@ -1,5 +1,6 @@
 //! Why a request is answered by the balancer itself, with which status, and what it is counted as.
 
+use crate::data_plane::contact::InVain;
 use crate::data_plane::http1::Violation;
 use crate::telemetry::RefusalReason;
 
@@ -31,6 +32,20 @@ impl Refusal {
             Some(violation) => format!("{} {violation}\n", self.status),
             None => format!("{} {}\n", self.status, self.words),
         }
+    }
+}
+
+impl From<InVain> for Refusal {
+    fn from(vain: InVain) -> Self {
+        let (reason, words) = match vain {
+            InVain::Full => (RefusalReason::Overloaded, "too many requests wait for a backend"),
+            InVain::Late => (RefusalReason::Overloaded, "no backend had room for this request in time"),
+            InVain::NoneAvailable => {
+                (RefusalReason::NoneAvailable, "no backend of this upstream is available")
+            }
+            InVain::Alone => return Self::GONE,
+        };
+        Self::new(503, reason, words)
     }
 }
 

@@ -13,6 +13,8 @@ use crate::telemetry::{
     AttemptOutcome, Entry, Label as _, Load, LoggedTry, RefusalReason, TRIES_KEPT, Timings, TraceId,
 };
 
+/// The status of a connection that does not begin as it must.
+const BAD_REQUEST: u16 = 400;
 /// The status of a head that took too long.
 const HEAD_TIMEOUT: u16 = 408;
 
@@ -111,15 +113,24 @@ impl<'s> Record<'s> {
     }
 }
 
-/// Writes the line of a connection that ended before a byte came, if the access log wants such lines. It was no exchange:
+/// Writes the line of a connection that ended before a request came, and `because` of what if that is known, if the access log
+/// wants such lines. It was no exchange:
 /// nothing else counts it.
-pub(crate) fn log_null(worker: &Worker, listener: &Listener, client: SocketAddr, began: Instant) {
+pub(crate) fn log_null(
+    worker: &Worker,
+    listener: &Listener,
+    client: SocketAddr,
+    began: Instant,
+    because: Option<RefusalReason>,
+) {
     let log = worker.access_log();
     if !log.wants_nulls() {
         return;
     }
     let lasted = began.elapsed();
-    let (status, reason) = if lasted >= listener.timeouts.head {
+    let (status, reason) = if let Some(known) = because {
+        (if known == RefusalReason::HeadTimeout { HEAD_TIMEOUT } else { BAD_REQUEST }, known)
+    } else if lasted >= listener.timeouts.head {
         (HEAD_TIMEOUT, RefusalReason::HeadTimeout)
     } else if worker.is_draining() {
         (CUT, RefusalReason::ShuttingDown)

@@ -17,7 +17,8 @@ pub struct Entry<'a> {
     pub request_id: &'a [u8],
     /// The trace id of `traceparent`; `None` without one.
     pub trace_id: Option<&'a [u8]>,
-    /// Who sent the request: the other end of the connection, also where a trusted source forwarded for somebody.
+    /// Who sent the request: the other end of the connection, or whom a header of the PROXY protocol names; also where a
+    /// trusted source forwarded for somebody.
     pub client: SocketAddr,
     /// The listener that accepted the connection.
     pub listener: &'a str,
@@ -33,9 +34,9 @@ pub struct Entry<'a> {
     pub host: &'a [u8],
     /// The path, without the query, which may hold secrets.
     pub path: &'a [u8],
-    /// The protocol, as `HTTP/1.1`.
+    /// The protocol, as `HTTP/1.1`; [`RELAYED`] for a connection that is relayed as it is.
     pub version: &'a str,
-    /// The status code of the answer; 499 when the client left before it had started.
+    /// The status code of the answer; 499 when the client left before it had started, 0 where there are no answers.
     pub status: u16,
     /// Why the exchange was refused or failed: a word from the labels `reason` or `outcome`; `None` when all went well.
     pub reason: Option<&'static str>,
@@ -57,6 +58,16 @@ pub struct Entry<'a> {
     pub user_agent: Option<&'a [u8]>,
     /// What went on beside it; `None` where [nobody asks](super::AccessLog::tells_load).
     pub load: Option<Load>,
+}
+
+/// What [`Entry::version`] says of a connection whose bytes nobody looks into.
+pub const RELAYED: &str = "TCP";
+
+impl Entry<'_> {
+    /// Tells whether it is about a connection that was relayed as it is, and not about a request.
+    pub(super) fn is_relayed(&self) -> bool {
+        self.version == RELAYED
+    }
 }
 
 pub(super) const REQUEST_ID_MAX: usize = 128;

@@ -20,6 +20,13 @@
 //! - Statuses are those of this program: 502 where HAProxy says 503 of a backend that refuses, 499 where it says 400 or -1
 //!   of a client that left.
 //!
+//! A connection of a listener with `protocol: tcp` has the line of HAProxy's `option tcplog`, in which Tw is the queue, Tc
+//! connecting, Tt all of it, and BYTES those that went to the client:
+//!
+//! ```text
+//! CLIENT:PORT [DATE] LISTENER UPSTREAM/BACKEND Tw/Tc/Tt BYTES STATE PROCESS/LISTENER/UPSTREAM/BACKEND/RETRIES 0/QUEUE
+//! ```
+//!
 //! Bytes from the network that could end a field are encoded as in HAProxy, `#` and two digits; so are spaces.
 
 use std::io::Write as _;
@@ -50,6 +57,9 @@ pub(super) fn line(entry: &Entry<'_>, stamp: &mut Stamp, out: &mut Vec<u8>) {
     for name in [entry.listener, " ", upstream, "/", backend, " "] {
         out.extend_from_slice(name.as_bytes());
     }
+    if entry.is_relayed() {
+        return relayed(entry, out);
+    }
     timers(entry, out);
     number(entry.status.into(), out);
     out.push(b' ');
@@ -61,6 +71,18 @@ pub(super) fn line(entry: &Entry<'_>, stamp: &mut Stamp, out: &mut Vec<u8>) {
     request(entry, out);
 }
 
+/// Writes what follows the names of a connection that was relayed.
+fn relayed(entry: &Entry<'_>, out: &mut Vec<u8>) {
+    let timings = &entry.timings;
+    let queue = entry.upstream.and(Some(timings.admission.unwrap_or_default()));
+    write_timers([queue, timings.connect, timings.total], b"// ", out);
+    number(entry.response_bytes, out);
+    out.push(b' ');
+    out.extend_from_slice(&termination::letters(entry));
+    out.push(b' ');
+    load(entry, out);
+}
+
 fn timers(entry: &Entry<'_>, out: &mut Vec<u8>) {
     let timings = &entry.timings;
     let was_read = !entry.method.is_empty();
@@ -69,7 +91,11 @@ fn timers(entry: &Entry<'_>, out: &mut Vec<u8>) {
     let queue = entry.upstream.and(Some(timings.admission.unwrap_or_default()));
     let connect = was_connected.then(|| timings.connect.unwrap_or_default());
     let answer = timings.wait.map(|wait| wait + timings.send.unwrap_or_default());
-    for (timer, end) in [head, queue, connect, answer, timings.total].into_iter().zip(b"//// ") {
+    write_timers([head, queue, connect, answer, timings.total], b"//// ", out);
+}
+
+fn write_timers<const N: usize>(timers: [Option<Duration>; N], ends: &[u8; N], out: &mut Vec<u8>) {
+    for (timer, end) in timers.into_iter().zip(ends) {
         match timer {
             Some(time) => number(whole_milliseconds(time), out),
             None => out.extend_from_slice(b"-1"),

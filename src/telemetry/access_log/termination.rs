@@ -2,7 +2,7 @@
 //! at disconnection"): who ended it, and at which stage.
 
 use super::entry::Entry;
-use crate::telemetry::labels::{AttemptOutcome, Label as _, RefusalReason};
+use crate::telemetry::labels::{AttemptOutcome, Label as _, RefusalReason, TcpOutcome};
 
 /// The status that is logged when the client left before it was answered.
 const CLIENT_GONE: u16 = 499;
@@ -19,6 +19,11 @@ pub(super) fn letters(entry: &Entry<'_>) -> [u8; 2] {
     };
     if let Some(refusal) = RefusalReason::ALL.iter().find(|known| known.as_str() == reason) {
         return refused(*refusal, entry);
+    }
+    if entry.is_relayed()
+        && let Some(outcome) = TcpOutcome::ALL.iter().find(|known| known.as_str() == reason)
+    {
+        return relayed(*outcome, entry);
     }
     match AttemptOutcome::ALL.iter().find(|known| known.as_str() == reason) {
         Some(outcome) => failed(*outcome, entry),
@@ -38,7 +43,24 @@ fn refused(reason: RefusalReason, entry: &Entry<'_>) -> [u8; 2] {
         R::ShuttingDown => b'K',
         R::BadRequestLine | R::BadHeader | R::BadHost | R::ConflictingLength | R::BadLength => b'P',
         R::BadTransferCoding | R::BadChunk | R::BadVersion | R::BadMethod | R::BadExpectation => b'P',
-        R::TargetTooLong | R::HeadTooLarge | R::BodyTooLarge | R::NoRoute => b'P',
+        R::BadProxyHeader | R::TargetTooLong | R::HeadTooLarge | R::BodyTooLarge | R::NoRoute => b'P',
+    };
+    [by, stage(entry)]
+}
+
+/// What is said of nothing but connections that are relayed.
+fn relayed(outcome: TcpOutcome, entry: &Entry<'_>) -> [u8; 2] {
+    use TcpOutcome as T;
+    let by = match outcome {
+        T::Ok => return *b"--",
+        T::ConnectRefused | T::ConnectError | T::NoneAvailable => return *b"SC",
+        T::ConnectTimeout => return *b"sC",
+        T::Overloaded => return *b"sQ",
+        T::ClientReset | T::ClientAbort => b'C',
+        T::BackendReset => b'S',
+        T::IdleTimeout => b'c',
+        T::Drained => b'D',
+        T::ShuttingDown => b'K',
     };
     [by, stage(entry)]
 }
@@ -65,6 +87,8 @@ fn stage(entry: &Entry<'_>) -> u8 {
         (Some(_), None) if entry.timings.admission.is_some() => b'Q',
         (Some(_), None) => b'C',
         (Some(_), Some(_)) if entry.answer_started => b'D',
+        // Not connected yet.
+        (Some(_), Some(_)) if entry.is_relayed() => b'C',
         (Some(_), Some(_)) => b'H',
     }
 }
@@ -72,7 +96,7 @@ fn stage(entry: &Entry<'_>) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::telemetry::access_log::entry::Timings;
+    use crate::telemetry::access_log::entry::{RELAYED, Timings};
     use crate::telemetry::access_log::tests::entry;
     use std::time::Duration;
 
@@ -120,5 +144,22 @@ mod tests {
             assert_eq!(letters(&told), expected.as_bytes(), "{reason:?} of {told:?}");
         }
         assert_eq!(letters(&Entry { status: CLIENT_GONE, ..early }), *b"CR");
+        let dialled = Entry { version: RELAYED, status: 0, ..pending };
+        let talked = Entry { answer_started: true, ..dialled.clone() };
+        for (told, reason, expected) in [
+            (&talked, None, "--"),
+            (&talked, Some("client_reset"), "CD"),
+            (&talked, Some("backend_reset"), "SD"),
+            (&talked, Some("idle_timeout"), "cD"),
+            (&talked, Some("drained"), "DD"),
+            (&talked, Some("shutting_down"), "KD"),
+            (&dialled, Some("connect_refused"), "SC"),
+            (&dialled, Some("connect_timeout"), "sC"),
+            (&Entry { backend: None, ..dialled.clone() }, Some("none_available"), "SC"),
+            (&Entry { version: RELAYED, ..queued }, Some("client_abort"), "CQ"),
+        ] {
+            let told = Entry { reason, ..told.clone() };
+            assert_eq!(letters(&told), expected.as_bytes(), "{reason:?} of {told:?}");
+        }
     }
 }

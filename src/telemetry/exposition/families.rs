@@ -2,7 +2,7 @@
 
 use super::family::Family;
 use super::text::text_of;
-use crate::telemetry::all_series::Live;
+use crate::telemetry::all_series::{Live, NONE};
 use crate::telemetry::catalogue::{self as c, Metric};
 use crate::telemetry::cells::SharedCounter;
 use crate::telemetry::histogram::{Histogram, HistogramTotal};
@@ -13,9 +13,6 @@ use crate::telemetry::status::{StatusCounts, StatusTotal};
 
 /// Fills a family from the series that are alive.
 pub(super) type Sample = fn(&Live<'_>, &mut Family<'_, '_>);
-
-/// The value of the labels `upstream` and `backend` where an exchange had none.
-const NONE: &str = "none";
 
 pub(super) static FAMILIES: &[(&Metric, Sample)] = &[
     (&c::REQUESTS, requests),
@@ -124,6 +121,16 @@ pub(super) static FAMILIES: &[(&Metric, Sample)] = &[
     (&c::BACKEND_SENT_BYTES, |live, family| backend_counts(live, family, |shard| shard.sent_bytes.get())),
     (&c::BACKEND_RECEIVED_BYTES, |live, family| {
         backend_counts(live, family, |shard| shard.received_bytes.get())
+    }),
+    (&c::TCP_CONNECTIONS, |live, family| {
+        for at in &live.tcp {
+            family.by_label(&at.labels, |outcome| at.shards().sum(|shard| shard.connections.get(outcome)));
+        }
+    }),
+    (&c::TCP_CONNECTION_DURATION, |live, family| {
+        for at in live.tcp.iter().filter(|at| at.backend.is_some()) {
+            family.histogram(&at.labels, &added_up(at.shards(), |shard| &shard.duration));
+        }
     }),
     (&c::LISTENER_CONNECTIONS, |live, family| listener_counts(live, family, |shard| shard.connections.get())),
     (&c::LISTENER_ACTIVE, |live, family| {

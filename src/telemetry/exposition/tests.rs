@@ -33,6 +33,7 @@ fn what_is_exported_is_exactly_the_catalogue() {
         telemetry.upstream("web"),
         telemetry.listener("in"),
         telemetry.route("all"),
+        telemetry.tcp("web", Some("b")),
     );
     telemetry.process().worker_started(WorkerId(0));
     let text = telemetry.render(PageForm::Classic);

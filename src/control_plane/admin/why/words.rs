@@ -99,6 +99,12 @@ fn end(past: &PastExchange) -> String {
         return format!("cut after {took}, since the process ended");
     }
     let slow = if past.slow { ", which is slow" } else { "" };
+    match past.reason {
+        // No answers are known of a connection that is relayed.
+        None if past.status == 0 => return format!("relayed for {took}{slow}"),
+        Some(reason) if past.status == 0 => return format!("ended after {took}{slow}: {reason}"),
+        _ => {}
+    }
     format!("answered {} in {took}{slow}", past.status)
 }
 

@@ -11,7 +11,7 @@ use super::*;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 fn settings(kind: CheckKind, timeout: Duration) -> CheckSettings {
-    CheckSettings { kind, interval: PATIENCE, timeout, jitter: 0.0 }
+    CheckSettings { kind, interval: PATIENCE, timeout, jitter: 0.0, proxy_protocol: None }
 }
 
 fn http(body: Option<&str>) -> HttpCheck {
