@@ -85,9 +85,20 @@ pub(crate) struct CompareArgs {
     /// The nginx program; by default the one on the PATH.
     #[arg(long)]
     nginx: Option<PathBuf>,
+    /// Relay connections instead of requests, with answers of 64 KiB: HAProxy's `mode tcp`, nginx's `stream` (as a module
+    /// of its own, as in Debian's libnginx-mod-stream), plimsoll's `protocol: tcp`.
+    #[arg(long)]
+    tcp: bool,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
+}
+
+impl CompareArgs {
+    /// The length of the answers' bodies.
+    fn body(&self) -> usize {
+        if self.tcp { 64 * 1024 } else { answering::SMALL }
+    }
 }
 
 #[tokio::main(flavor = "current_thread")]

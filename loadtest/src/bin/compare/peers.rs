@@ -29,6 +29,8 @@ pub(crate) struct Place<'a> {
     pub(crate) backends: &'a [SocketAddr],
     /// Where traces are taken.
     pub(crate) collector: SocketAddr,
+    /// Whether they relay connections instead of requests.
+    pub(crate) tcp: bool,
 }
 
 /// A proxy that forwards.
@@ -69,7 +71,11 @@ impl Program {
         let (address, admin) = (free_address()?, free_address()?);
         let name = feature.map_or_else(|| "plain".to_owned(), |feature| feature.to_string());
         let file = place.folder.join(format!("{:?}-{name}.conf", self.kind));
-        let mut text = self.configuration(place.folder, address, admin, place.backends);
+        let mut text = if place.tcp {
+            self.relaying(place, address, admin)
+        } else {
+            self.configuration(place.folder, address, admin, place.backends)
+        };
         if let Some(feature) = feature {
             text.push_str(&feature.keys(place.folder, place.collector));
         }
@@ -124,6 +130,42 @@ impl Program {
                 let list: Vec<String> = backends.iter().map(ToString::to_string).collect();
                 format!(
                     "workers: 1\nadmin: {{address: {admin}}}\nlisteners: {{web: {{address: {address}}}}}\n\
+                     upstreams: {{app: {{backends: [{}]}}}}\n",
+                    list.join(", ")
+                )
+            }
+        }
+    }
+
+    /// The configuration to relay connections.
+    fn relaying(&self, place: &Place<'_>, address: SocketAddr, admin: SocketAddr) -> String {
+        let each = |line: &dyn Fn(usize, &SocketAddr) -> String| -> String {
+            place.backends.iter().enumerate().map(|(n, backend)| line(n + 1, backend)).collect()
+        };
+        match self.kind {
+            Kind::Haproxy => {
+                let servers = each(&|n, backend| format!("  server backend-{n} {backend}\n"));
+                format!(
+                    "global\n  nbthread 1\n  maxconn 8000\ndefaults\n  mode tcp\n  timeout connect 5s\n  \
+                     timeout client 60s\n  timeout server 60s\nfrontend web\n  bind {address}\n  \
+                     default_backend app\nbackend app\n  balance roundrobin\n{servers}"
+                )
+            }
+            Kind::Nginx => {
+                let servers = each(&|_, backend| format!("    server {backend};\n"));
+                let folder = place.folder.display();
+                format!(
+                    "load_module /usr/lib/nginx/modules/ngx_stream_module.so;\nworker_processes 1;\ndaemon off;\n\
+                     pid {folder}/nginx.pid;\nerror_log stderr;\nevents {{ worker_connections 8000; }}\n\
+                     stream {{\n  upstream app {{\n{servers}  }}\n  server {{\n    listen {address};\n    \
+                     proxy_pass app;\n  }}\n}}\n"
+                )
+            }
+            Kind::Plimsoll => {
+                let list: Vec<String> = place.backends.iter().map(ToString::to_string).collect();
+                format!(
+                    "workers: 1\nadmin: {{address: {admin}}}\n\
+                     listeners: {{web: {{address: {address}, protocol: tcp}}}}\n\
                      upstreams: {{app: {{backends: [{}]}}}}\n",
                     list.join(", ")
                 )

@@ -99,9 +99,9 @@ pub(crate) async fn run(args: &CompareArgs) -> anyhow::Result<Comparison> {
         programs.push(Program::find(*kind, args).await?);
     }
     let folder = tempfile::tempdir()?;
-    let (backends, addresses) = answering::start(answering::SMALL).await?;
+    let (backends, addresses) = answering::start(args.body()).await?;
     let (collector, _collecting) = feature::collector().await?;
-    let place = Place { folder: folder.path(), backends: &addresses, collector };
+    let place = Place { folder: folder.path(), backends: &addresses, collector, tcp: args.tcp };
     let mut settings = Vec::new();
     for connections in &args.connections {
         settings.push(setting(*connections, args, &programs, &place).await?);
@@ -110,7 +110,7 @@ pub(crate) async fn run(args: &CompareArgs) -> anyhow::Result<Comparison> {
     Ok(Comparison {
         rounds: args.rounds,
         round_seconds: args.round.as_secs().max(1) as f64,
-        body_bytes: answering::SMALL,
+        body_bytes: args.body(),
         settings,
     })
 }
