@@ -13,7 +13,7 @@ use hyper::Method;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-use super::Operator;
+use crate::cli::operator::Operator;
 use crate::control_plane::config::value::quantity;
 
 /// How long an answer may take. A refused connection is known at once; silence is a process that hangs, or a host so busy
@@ -69,7 +69,7 @@ fn replace(path: &Path, text: &str) -> std::io::Result<()> {
     std::fs::rename(&beside, path)
 }
 
-impl Operator<'_> {
+impl Operator {
     /// Asks whether the balancer takes traffic, until a signal says that it is enough.
     ///
     /// # Errors
