@@ -17,13 +17,14 @@ use explain::Question;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  plimsoll check -c plimsoll.yaml\n  \
                         plimsoll check --explain \"GET http://example.org/img/logo.png\"\n  \
-                        plimsoll check --explain \"GET http://example.org/\" -H \"x-canary: 1\"")]
+                        plimsoll check --explain \"GET http://example.org/\" -H \"x-canary: 1\"\n  \
+                        plimsoll check --explain \"GET http://example.org/ from 192.0.2.7\"")]
 pub(super) struct Arguments {
     /// The configuration file.
     #[arg(short, long, value_name = "FILE", default_value = "plimsoll.yaml")]
     config: PathBuf,
     /// Shows which route a request takes, and why not those before it.
-    #[arg(long, value_name = "METHOD URL", value_parser = Question::parse)]
+    #[arg(long, value_name = "METHOD URL [from ADDRESS]", value_parser = Question::parse)]
     explain: Option<Question>,
     /// A header of the request to explain. May be given several times.
     #[arg(short = 'H', long, value_name = "NAME: VALUE", requires = "explain", value_parser = explain::header)]

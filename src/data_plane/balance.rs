@@ -40,7 +40,7 @@ impl Words {
 /// It is scanned when a balancer asks, which only hashing and sticky cookies do; so nothing is kept for the others.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Keys<'a> {
-    /// The client.
+    /// Who sent it, as far as the listener believes it.
     pub(crate) source: IpAddr,
     /// The rewritten head.
     pub(crate) head: &'a [u8],

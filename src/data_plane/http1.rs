@@ -14,6 +14,7 @@ pub mod head;
 pub mod request;
 pub mod response;
 pub mod rewrite;
+pub mod source;
 pub mod violation;
 
 pub use violation::Violation;

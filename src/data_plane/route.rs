@@ -14,6 +14,7 @@
 //!   `/`. The backend receives what was sent, untouched.
 //! - **Prefix and suffix** are plain text, as in HAProxy's `path_beg`: `/static` begins `/static/x` and also
 //!   `/staticfoo`. Write `/static/` to mean whole segments.
+//! - **Source**: who connected; behind a source that the listener trusts, whom it forwards for.
 //! - **Query**: parameters by name, values decoded like the path; a `+` stays a `+`.
 //!
 //! # Dot segments are refused
@@ -107,6 +108,12 @@ impl RouteTable {
             return None;
         }
         self.routes.iter().find(|route| route.miss(&view).is_none())
+    }
+
+    /// Tells whether it can make a difference who sent a request.
+    #[must_use]
+    pub fn looks_at_sources(&self) -> bool {
+        self.routes.iter().any(|route| route.matcher.looks_at_source())
     }
 
     /// Returns the routes in file order.

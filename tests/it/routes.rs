@@ -1,6 +1,7 @@
 //! Routes: the first that matches decides; it goes to an upstream or answers by itself.
 
 use crate::harness::backend::Backend;
+use crate::harness::balancer::Balancer;
 use crate::harness::setup::Setup;
 
 const ROUTES: &str = r#"routes:
@@ -36,6 +37,27 @@ fn the_first_route_that_matches_decides() {
     let refused = &["reason=\"no_route\""];
     balancer.expect_metric("plimsoll_requests_refused_total", refused, 1.0);
     balancer.expect_metric("plimsoll_route_requests_total", &["route=\"beta\"", "class=\"4xx\""], 1.0);
+}
+
+#[test]
+fn a_route_can_ask_who_sent_a_request() {
+    const BY_SOURCE: &str = "routes:
+  - { name: strangers, match: { not: [{ source: 192.0.2.0/24 }, { source: [127.0.0.1] }] }, respond: 403 }
+  - { name: office, match: { source: 192.0.2.0/24 }, respond: { body: office } }
+  - { name: rest, upstream: app }";
+    let backend = Backend::saying("app");
+    let setup = Setup::over([&backend]).top(BY_SOURCE);
+    let ask = |balancer: &Balancer, sender: &str| {
+        let field = format!("X-Forwarded-For: {sender}\r\n");
+        balancer.ask(format!("GET / HTTP/1.1\r\nHost: a\r\n{field}Connection: close\r\n\r\n"))
+    };
+    let trusting = setup.clone().listener("forwarded: { trust: [127.0.0.0/8] }").start();
+    assert_eq!(ask(&trusting, "192.0.2.7").text(), "office");
+    assert_eq!(ask(&trusting, "198.51.100.9").status(), 403);
+    assert_eq!(ask(&trusting, "192.0.2.7, 198.51.100.9").status(), 403, "only the last word is a proxy's");
+    assert_eq!(ask(&trusting, "127.0.0.1").text(), "app");
+    let strict = setup.start();
+    assert_eq!(ask(&strict, "192.0.2.7").text(), "app", "anybody can write that");
 }
 
 #[test]

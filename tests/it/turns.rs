@@ -128,3 +128,22 @@ fn one_without_a_weight_answers_when_no_other_one_is_available() {
     balancer.expect_metric("plimsoll_backend_intended_share", &["backend=\"backend-2\""], 1.0);
     balancer.expect_metric("plimsoll_none_available_total", &[], 0.0);
 }
+
+#[test]
+fn a_source_behind_a_trusted_proxy_is_hashed_as_whom_it_forwards_for() {
+    let backends = [Backend::saying("1"), Backend::saying("2"), Backend::saying("3"), Backend::saying("4")];
+    let balancer = Setup::over(&backends)
+        .upstream("balance: { consistent_hash: { key: source, load_bound: unlimited } }")
+        .listener("forwarded: { trust: [127.0.0.0/8] }")
+        .start();
+    let mut reached = std::collections::HashSet::new();
+    for client in 0..32 {
+        let request = format!(
+            "GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 192.0.2.{client}\r\nConnection: close\r\n\r\n"
+        );
+        let first = balancer.ask(&request);
+        assert_eq!(balancer.ask(&request).text(), first.text());
+        reached.insert(first.text().to_owned());
+    }
+    assert_eq!(reached.len(), 4, "clients spread over all backends");
+}

@@ -1,6 +1,7 @@
 //! Answers which route a request takes, with the very table that the data plane would use.
 
 use std::io::{self, Write};
+use std::net::{IpAddr, Ipv4Addr};
 
 use tokio::time::Instant;
 
@@ -24,12 +25,19 @@ pub(super) struct Question {
     path: String,
     query: String,
     headers: Vec<(String, String)>,
+    /// Who sends it, if the question says so.
+    source: Option<IpAddr>,
 }
 
 impl Question {
-    /// Reads `GET http://host:port/path?query`. The method may be left out, and so may all after the host.
+    /// Reads `GET http://host:port/path?query from 10.0.0.1`. The method may be left out, and so may all after the host.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
-        let (method, url) = text.trim().split_once(' ').unwrap_or(("GET", text.trim()));
+        let (request, source) = match text.trim().split_once(" from ") {
+            Some((request, source)) => (request.trim(), Some(source.trim())),
+            None => (text.trim(), None),
+        };
+        let source = source.map(|text| text.parse().map_err(|_| format!("{text:?} is not an IP address")));
+        let (method, url) = request.split_once(' ').unwrap_or(("GET", request));
         let method = Method::parse(method).map_err(|invalid| invalid.to_string())?;
         let (scheme, rest) = url
             .trim()
@@ -58,6 +66,7 @@ impl Question {
             path: if path.is_empty() { "/" } else { path }.to_owned(),
             query: query.to_owned(),
             headers: Vec::new(),
+            source: source.transpose()?,
         })
     }
 
@@ -69,6 +78,7 @@ impl Question {
     fn facts<'a>(&'a self, listener: &'a str) -> RequestFacts<'a> {
         RequestFacts {
             listener,
+            source: self.source.unwrap_or(Ipv4Addr::LOCALHOST.into()),
             method: &self.method,
             host: &self.authority,
             path: &self.path,
@@ -106,15 +116,20 @@ fn explain_at(
 ) -> io::Result<()> {
     let Question { method, authority, path, query, .. } = question;
     let mark = if query.is_empty() { "" } else { "?" };
+    let facts = question.facts(&listener.name);
+    let from = match question.source {
+        Some(source) => format!(" from {source}"),
+        None if listener.routes.looks_at_sources() => format!(" from {} (nobody is named)", facts.source),
+        None => String::new(),
+    };
     writeln!(
         out,
-        "\n{method} {path}{mark}{query} for {authority}, at listener {} ({})",
+        "\n{method} {path}{mark}{query} for {authority}{from}, at listener {} ({})",
         listener.name, listener.address
     )?;
     if let Some(relay) = &listener.relay {
         return writeln!(out, "  => upstream {}, as bytes that nobody looks into", relay.upstream.name);
     }
-    let facts = question.facts(&listener.name);
     let verdicts = listener.routes.explain(&facts);
     for route in &config.routes {
         let name = route.name.as_str();

@@ -98,13 +98,39 @@ fn a_route_is_explained_with_those_before_it() {
 }
 
 #[test]
+fn a_request_is_explained_for_whom_it_comes_from() {
+    let routes = "- {name: inside, match: {source: [10.0.0.0/8, \"fd00::/8\"]}, respond: 200}\n  - ";
+    let file = FILE.replacen("- ", routes, 1);
+    let heard = |question: &str| {
+        let (out, problems, valid) = said(&file, Some(question), &[]);
+        assert!(valid, "{problems}");
+        out
+    };
+    assert!(heard("http://a:8080/ from 10.1.2.3").contains("for a:8080 from 10.1.2.3, at listener web"));
+    assert!(heard("http://a:8080/ from 10.1.2.3").contains("  yes  inside: matches\n"));
+    assert!(heard("GET http://a:8080/ from fd00::1").contains("  yes  inside: matches\n"));
+    let nobody = heard("http://a:8080/");
+    assert!(nobody.contains(" from 127.0.0.1 (nobody is named), at"), "{nobody}");
+    assert!(nobody.contains("  no   inside: source is not in `10.0.0.0/8` or `fd00::/8`\n"), "{nobody}");
+}
+
+#[test]
 fn a_request_to_no_listeners_port_is_explained_at_every_listener() {
     golden("every_listener", &explained("POST http://example.org/metrics", &[]));
 }
 
 #[test]
 fn a_question_that_is_no_request_is_refused() {
-    for text in ["", "GET", "GET /path", "get http://a/", "GET ftp://a/", "GET http://", "GET http://a:x/"] {
+    for text in [
+        "",
+        "GET",
+        "GET /path",
+        "get http://a/",
+        "GET ftp://a/",
+        "GET http://",
+        "GET http://a:x/",
+        "http://a/ from b",
+    ] {
         assert!(Question::parse(text).is_err(), "{text}");
     }
     for text in ["x-canary", "x y: 1", "x: a\nb"] {

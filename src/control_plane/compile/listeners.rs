@@ -5,7 +5,8 @@ use std::time::Duration;
 use crate::control_plane::config::listener::ListenerConfig;
 use crate::control_plane::config::value::address::Cidr;
 use crate::data_plane::http1::request::Limits;
-use crate::data_plane::http1::rewrite::{ForwardPolicy, Network};
+use crate::data_plane::http1::rewrite::ForwardPolicy;
+use crate::data_plane::http1::source::Network;
 use crate::data_plane::route::RouteTable;
 use crate::data_plane::snapshot::{ClientTimeouts, Listener, Relay};
 use crate::telemetry::{Sampling, Telemetry};
@@ -53,6 +54,7 @@ pub(super) fn listener(
     }
 }
 
-fn networks(ranges: &[Cidr]) -> Vec<Network> {
+/// Compiles ranges of addresses.
+pub(super) fn networks(ranges: &[Cidr]) -> Vec<Network> {
     ranges.iter().map(|range| Network { address: range.network(), prefix: range.prefix_len() }).collect()
 }

@@ -82,10 +82,11 @@ fn matcher(config: &MatcherConfig) -> Matcher {
             .path
             .as_ref()
             .map(|path| TextTests { any: text_tests(&path.tests), ignore_case: path.ignore_case }),
+        sources: super::listeners::networks(&config.sources).into(),
         methods: config.methods.iter().map(|method| method.as_str().into()).collect(),
         headers: headers.map(field).collect(),
         query: query.map(field).collect(),
-        not: config.not.as_deref().map(|not| Box::new(matcher(not))),
+        not: config.not.iter().map(matcher).collect(),
     }
 }
 
@@ -93,8 +94,8 @@ fn field_test(config: &FieldTestConfig) -> FieldTest {
     match config {
         FieldTestConfig::Present => FieldTest::Present,
         FieldTestConfig::Absent => FieldTest::Absent,
-        FieldTestConfig::Any(tests) => {
-            FieldTest::Value(TextTests { any: text_tests(tests), ignore_case: false })
+        FieldTestConfig::Any { tests, ignore_case } => {
+            FieldTest::Value(TextTests { any: text_tests(tests), ignore_case: *ignore_case })
         }
     }
 }

@@ -23,8 +23,15 @@ fn addresses<const N: usize>(known: [(&str, u8); N]) -> Addresses {
 /// The upstream that a request for this path goes to.
 fn upstream<'s>(snapshot: &'s Snapshot, path: &str) -> &'s Arc<Upstream> {
     let none: Vec<(String, String)> = Vec::new();
-    let facts =
-        RequestFacts { listener: "web", method: "GET", host: "example.org", path, query: "", headers: &none };
+    let facts = RequestFacts {
+        listener: "web",
+        source: std::net::Ipv4Addr::LOCALHOST.into(),
+        method: "GET",
+        host: "example.org",
+        path,
+        query: "",
+        headers: &none,
+    };
     match snapshot.listeners[0].routes.find(&facts).map(|route| &route.target) {
         Some(Target::Upstream(upstream)) => upstream,
         _ => panic!("{path} goes to an upstream"),

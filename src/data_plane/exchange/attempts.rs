@@ -138,7 +138,7 @@ impl<'s> Forwarding<'_, 's> {
                 })
                 .flatten(),
         };
-        let keys = Keys { source: client.ip(), head: self.upload.outbound(), words: self.plan.words };
+        let keys = Keys { source: self.plan.source, head: self.upload.outbound(), words: self.plan.words };
         let (upstream, record, tried) = (self.upstream, &mut self.record, &mut self.tried);
         (Reach { worker, upstream, record, tried, keys, purpose }, stream)
     }

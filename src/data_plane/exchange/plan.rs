@@ -3,6 +3,8 @@
 //! One synchronous step, so that everything parsed can borrow from the buffer that was read, and nothing but the
 //! rewritten head outlives it.
 
+use std::net::IpAddr;
+
 use super::refusal::Refusal;
 use crate::data_plane::balance::Words;
 use crate::data_plane::buffer::Buffer;
@@ -13,6 +15,7 @@ use crate::data_plane::http1::chunked::Keep;
 use crate::data_plane::http1::head::{Name, field_slots};
 use crate::data_plane::http1::request::RequestHead;
 use crate::data_plane::http1::rewrite::{self, ClientLines, Onward};
+use crate::data_plane::http1::source::source;
 use crate::data_plane::route::{RequestFacts, Route, Target};
 use crate::data_plane::snapshot::Listener;
 use crate::data_plane::worker::Worker;
@@ -39,6 +42,8 @@ pub(super) struct Plan<'s> {
     pub(super) route: Option<&'s Route>,
     /// Where it leads.
     pub(super) destination: Destination<'s>,
+    /// Who sent it, as far as the listener believes it.
+    pub(super) source: IpAddr,
     /// What the request says about its answer.
     pub(super) asked: Asked,
     /// Whether it may be repeated: the method is idempotent (RFC 9110 §9.2.2), or the route says so.
@@ -92,7 +97,7 @@ pub(super) fn plan<'s>(
     let Some(head) = RequestHead::parse(inbound.filled(), &mut slots, &planning.listener.limits)? else {
         return Ok(None);
     };
-    let facts = facts(planning.listener, &head);
+    let facts = facts(planning, &head);
     let route = planning.listener.routes.find(&facts);
     let destination = route.map_or(Destination::Nowhere, |route| destination(route, &facts));
     let mut outbound = planning.worker.buffers.take_small();
@@ -104,6 +109,7 @@ pub(super) fn plan<'s>(
     let mut plan = Plan {
         route,
         destination,
+        source: facts.source,
         asked: Asked {
             head: head.method == "HEAD",
             minor: head.minor,
@@ -150,10 +156,12 @@ fn take_body(
     Ok(taken.consumed as u64)
 }
 
-fn facts<'a>(listener: &'a Listener, head: &'a RequestHead<'_, '_>) -> RequestFacts<'a> {
+fn facts<'a>(planning: Planning<'a, '_>, head: &'a RequestHead<'_, '_>) -> RequestFacts<'a> {
+    let listener = planning.listener;
     let (path, query) = head.path_and_query();
     RequestFacts {
         listener: &listener.name,
+        source: source(head, planning.lines, &listener.forward),
         method: head.method,
         host: head.authority,
         path,

@@ -11,6 +11,7 @@ use httparse::Header;
 use super::head::{Lines, Name};
 use super::request::RequestHead;
 use super::response::ResponseHead;
+use super::source::Network;
 use crate::telemetry::TraceContext;
 
 /// Which lines about the client a listener adds, and whose own lines it believes.
@@ -31,36 +32,10 @@ pub struct ForwardPolicy {
     pub request_id: bool,
 }
 
-/// A range of addresses in CIDR notation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Network {
-    /// An address of the network.
-    pub address: IpAddr,
-    /// How many leading bits make the network.
-    pub prefix: u8,
-}
-
-impl Network {
-    /// Returns whether `address` lies in the network; an IPv4-mapped IPv6 address counts as its IPv4 address.
-    #[must_use]
-    pub fn contains(&self, address: IpAddr) -> bool {
-        match (self.address.to_canonical(), address.to_canonical()) {
-            (IpAddr::V4(network), IpAddr::V4(address)) => {
-                let differing = network.to_bits() ^ address.to_bits();
-                differing.leading_zeros() >= u32::from(self.prefix).min(32)
-            }
-            (IpAddr::V6(network), IpAddr::V6(address)) => {
-                let differing = network.to_bits() ^ address.to_bits();
-                differing.leading_zeros() >= u32::from(self.prefix).min(128)
-            }
-            _ => false,
-        }
-    }
-}
-
 /// What backends are told about one client connection; made once per connection.
 #[derive(Debug)]
 pub struct ClientLines {
+    ip: IpAddr,
     address: String,
     trusted: bool,
     excepted: bool,
@@ -89,6 +64,7 @@ impl ClientLines {
             let _ = write!(fixed, "x-forwarded-proto: http\r\nx-forwarded-for: {address}\r\n");
         }
         Self {
+            ip: client,
             address,
             trusted,
             excepted,
@@ -99,10 +75,10 @@ impl ClientLines {
         }
     }
 
-    /// Returns the client's address, as text.
+    /// Returns the other end of the connection. An IPv4-mapped IPv6 address is its IPv4 address.
     #[must_use]
-    pub fn address(&self) -> &str {
-        &self.address
+    pub fn ip(&self) -> IpAddr {
+        self.ip
     }
 
     /// Returns whether this client's own forwarding lines and request id are believed.

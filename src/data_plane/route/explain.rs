@@ -48,6 +48,7 @@ impl Display for Miss<'_> {
             Self::Listener(listeners) => write!(f, "listener is not {}", OneOf(listeners)),
             Self::Host(hosts) => write!(f, "host is not {}", OneOf(hosts)),
             Self::Path(path) => write!(f, "path {path}"),
+            Self::Source(ranges) => write!(f, "source is not in {}", OneOf(ranges)),
             Self::Method(methods) => write!(f, "method is not {}", OneOf(methods)),
             Self::Header(field) => write!(f, "header {field}"),
             Self::Parameter(field) => write!(f, "query parameter {field}"),

@@ -1,12 +1,15 @@
 //! The facts about a request that a route may ask for, and the form in which they are compared.
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 
 /// A request's head, as far as a route may look at it. Borrowed from the buffer that it was read into.
 #[derive(Clone, Copy)]
 pub struct RequestFacts<'a> {
     /// The name of the listener that accepted it.
     pub listener: &'a str,
+    /// Who sent it, as far as the listener believes it.
+    pub source: IpAddr,
     /// The method.
     pub method: &'a str,
     /// The host that was asked for, in any case, with or without a port.
@@ -47,6 +50,10 @@ impl<'a> View<'a> {
 
     pub(super) fn listener(&self) -> &'a str {
         self.facts.listener
+    }
+
+    pub(super) fn source(&self) -> IpAddr {
+        self.facts.source
     }
 
     pub(super) fn method(&self) -> &'a str {

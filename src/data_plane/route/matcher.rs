@@ -7,6 +7,7 @@
 use regex::bytes::Regex;
 
 use super::facts::View;
+use crate::data_plane::http1::source::Network;
 
 /// Conditions on a request. Empty fields hold for every request.
 #[derive(Debug, Clone, Default)]
@@ -15,14 +16,16 @@ pub struct Matcher {
     pub hosts: Box<[HostTest]>,
     /// The path passes one of these tests. None is every path.
     pub path: Option<TextTests>,
+    /// Who sent it lies in one of these.
+    pub sources: Box<[Network]>,
     /// The method is one of these; case matters (RFC 9110 section 9.1).
     pub methods: Box<[Box<str>]>,
     /// Each of these headers fits.
     pub headers: Box<[FieldMatcher]>,
     /// Each of these query parameters fits.
     pub query: Box<[FieldMatcher]>,
-    /// The request does not fit this.
-    pub not: Option<Box<Matcher>>,
+    /// The request fits none of these.
+    pub not: Box<[Matcher]>,
 }
 
 /// A test of the host. Its text is compared without regard to case.
@@ -82,6 +85,7 @@ pub(super) enum Miss<'a> {
     Listener(&'a [Box<str>]),
     Host(&'a [HostTest]),
     Path(&'a TextTests),
+    Source(&'a [Network]),
     Method(&'a [Box<str>]),
     Header(&'a FieldMatcher),
     Parameter(&'a FieldMatcher),
@@ -94,16 +98,23 @@ impl Matcher {
     pub fn is_catch_all(&self) -> bool {
         self.hosts.is_empty()
             && self.path().is_none()
+            && self.sources.is_empty()
             && self.methods.is_empty()
             && self.headers.is_empty()
             && self.query.is_empty()
-            && self.not.is_none()
+            && self.not.is_empty()
     }
 
     /// Tells whether paths can make a difference.
     #[must_use]
     pub fn looks_at_path(&self) -> bool {
-        self.path().is_some() || self.not.as_ref().is_some_and(|not| not.looks_at_path())
+        self.path().is_some() || self.not.iter().any(Self::looks_at_path)
+    }
+
+    /// Tells whether it can make a difference who sent a request.
+    #[must_use]
+    pub fn looks_at_source(&self) -> bool {
+        !self.sources.is_empty() || self.not.iter().any(Self::looks_at_source)
     }
 
     /// Returns the first condition that a request does not meet. None when it meets all.
@@ -117,6 +128,9 @@ impl Matcher {
         if !self.methods.is_empty() && !self.methods.iter().any(|method| &**method == view.method()) {
             return Some(Miss::Method(&self.methods));
         }
+        if !self.sources.is_empty() && !self.sources.iter().any(|range| range.contains(view.source())) {
+            return Some(Miss::Source(&self.sources));
+        }
         let header = |field: &&FieldMatcher| !field.fits(|test| view.headers().any(&field.name, test));
         if let Some(field) = self.headers.iter().find(header) {
             return Some(Miss::Header(field));
@@ -125,7 +139,7 @@ impl Matcher {
         if let Some(field) = self.query.iter().find(parameter) {
             return Some(Miss::Parameter(field));
         }
-        let excluded = self.not.as_ref().is_some_and(|not| not.miss(view).is_none());
+        let excluded = self.not.iter().any(|not| not.miss(view).is_none());
         excluded.then_some(Miss::Not)
     }
 

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use regex::bytes::Regex;
 
 use super::*;
+use crate::data_plane::http1::source::Network;
 use crate::telemetry::Telemetry;
 
 fn route(name: &str, matcher: Matcher) -> Route {
@@ -43,11 +44,13 @@ struct Asked {
     host: String,
     target: String,
     headers: Vec<(String, String)>,
+    source: [u8; 4],
 }
 
 fn get(url: &str) -> Asked {
     let (host, target) = url.split_at(url.find('/').unwrap_or(url.len()));
-    Asked { method: "GET", host: host.to_owned(), target: target.to_owned(), headers: Vec::new() }
+    let (host, target) = (host.to_owned(), target.to_owned());
+    Asked { method: "GET", host, target, headers: Vec::new(), source: [127, 0, 0, 1] }
 }
 
 impl Asked {
@@ -59,7 +62,15 @@ impl Asked {
     fn with_facts<T>(&self, then: impl FnOnce(&RequestFacts<'_>) -> T) -> T {
         let (path, query) = self.target.split_once('?').unwrap_or((&self.target, ""));
         let headers = &self.headers;
-        then(&RequestFacts { listener: "web", method: self.method, host: &self.host, path, query, headers })
+        then(&RequestFacts {
+            listener: "web",
+            source: self.source.into(),
+            method: self.method,
+            host: &self.host,
+            path,
+            query,
+            headers,
+        })
     }
 
     fn takes<'a>(&self, table: &'a RouteTable) -> Option<&'a str> {
@@ -174,10 +185,36 @@ fn query_parameters_match_by_name_and_value() {
 
 #[test]
 fn not_excludes_what_fits_it() {
-    let matcher = Matcher { not: Some(Box::new(path(prefix("/admin")))), ..Matcher::default() };
+    let matcher = Matcher { not: [path(prefix("/admin"))].into(), ..Matcher::default() };
     assert!(get("h/").fits(&matcher) && !get("h/admin/x").fits(&matcher));
-    let all = Matcher { not: Some(Box::default()), ..Matcher::default() };
+    let all = Matcher { not: [Matcher::default()].into(), ..Matcher::default() };
     assert!(!get("h/").fits(&all));
+}
+
+#[test]
+fn not_excludes_what_fits_one_of_several() {
+    let matcher = Matcher { not: [path(prefix("/a")), path(prefix("/b"))].into(), ..Matcher::default() };
+    assert!(get("h/c").fits(&matcher) && !get("h/a").fits(&matcher) && !get("h/b").fits(&matcher));
+    assert!(matcher.looks_at_path());
+}
+
+#[test]
+fn a_source_lies_in_one_of_the_ranges() {
+    let network = |address: [u8; 4], prefix| Network { address: address.into(), prefix };
+    let sources = [network([10, 0, 0, 0], 8), network([192, 0, 2, 7], 32)].into();
+    let matcher = Matcher { sources, ..Matcher::default() };
+    let from = |source| Asked { source, ..get("h/") };
+    assert!(from([10, 255, 0, 1]).fits(&matcher) && from([192, 0, 2, 7]).fits(&matcher));
+    assert!(!from([192, 0, 2, 8]).fits(&matcher) && !from([127, 0, 0, 1]).fits(&matcher));
+    let table = table([
+        ("inside", matcher.clone()),
+        ("outside", Matcher { not: [matcher].into(), ..Matcher::default() }),
+    ]);
+    assert!(table.looks_at_sources());
+    assert_eq!(from([10, 0, 0, 1]).takes(&table), Some("inside"));
+    assert_eq!(from([11, 0, 0, 1]).takes(&table), Some("outside"));
+    let why = from([11, 0, 0, 1]).with_facts(|facts| table.explain(facts)[0].why.clone());
+    assert_eq!(why, "source is not in `10.0.0.0/8` or `192.0.2.7`");
 }
 
 #[test]
@@ -281,9 +318,9 @@ proptest! {
         let table = table([
             ("exact", path(exact(&tested))),
             ("suffix", path(TextTest::Suffix(tested.clone().into()))),
-            ("not", Matcher { not: Some(Box::new(path(prefix(&tested)))), ..Matcher::default() }),
+            ("not", Matcher { not: [path(prefix(&tested))].into(), ..Matcher::default() }),
         ]);
-        let asked = Asked { method: "GET", host, target, headers: Vec::new() };
+        let asked = Asked { host, target, ..get("") };
         let explained = asked.with_facts(|facts| {
             table.explain(facts).into_iter().find(|verdict| verdict.taken).map(|verdict| verdict.route.to_owned())
         });

@@ -9,7 +9,7 @@ use super::super::report::Problems;
 use super::super::section::Section;
 use super::super::tree::{Content, Entry, Node};
 use super::super::value::Invalid;
-use super::super::value::address::is_host_name;
+use super::super::value::address::{Cidr, is_host_name};
 use super::super::value::http::{HeaderName, Method};
 use super::super::value::text::Pattern;
 
@@ -20,14 +20,16 @@ pub struct Matcher {
     pub hosts: Vec<HostPattern>,
     /// The path fits.
     pub path: Option<PathMatcher>,
+    /// Who sent it lies in one of these ranges.
+    pub sources: Vec<Cidr>,
     /// The method is one of these.
     pub methods: Vec<Method>,
     /// Every one of these headers fits.
     pub headers: Vec<HeaderMatcher>,
     /// Every one of these query parameters fits.
     pub query: Vec<QueryMatcher>,
-    /// The request does not fit this. None excludes nothing.
-    pub not: Option<Box<Matcher>>,
+    /// The request fits none of these.
+    pub not: Vec<Matcher>,
 }
 
 impl Matcher {
@@ -38,10 +40,11 @@ impl Matcher {
             self.path.as_ref().is_none_or(|path| path.tests.contains(&TextTest::Prefix("/".to_owned())));
         self.hosts.is_empty()
             && catch_all_path
+            && self.sources.is_empty()
             && self.methods.is_empty()
             && self.headers.is_empty()
             && self.query.is_empty()
-            && self.not.is_none()
+            && self.not.is_empty()
     }
 }
 
@@ -102,16 +105,22 @@ pub enum FieldTest {
     /// It is not there.
     Absent,
     /// It is there, and one of its values passes one of these tests.
-    Any(Vec<TextTest>),
+    Any {
+        /// The tests, at least one.
+        tests: Vec<TextTest>,
+        /// Whether values are compared without regard to ASCII case.
+        ignore_case: bool,
+    },
 }
 
 impl Matcher {
     /// Decodes a section `match` or `not`.
     pub(super) fn decode(section: &Section<'_>) -> Self {
-        let not = section.given("not").map(|node| Section::open("routes[].match", node, section.problems));
+        let excluded = |node: &Node| Self::decode(&Section::open("routes[].match", node, section.problems));
         Self {
             hosts: section.optional("host", list_of(text(HostPattern::parse))).unwrap_or_default(),
             path: PathMatcher::decode(section),
+            sources: section.optional("source", list_of(text(Cidr::parse))).unwrap_or_default(),
             methods: section.optional("method", list_of(text(Method::parse))).unwrap_or_default(),
             headers: section
                 .named("headers")
@@ -123,7 +132,7 @@ impl Matcher {
                 .iter()
                 .filter_map(|e| QueryMatcher::decode(e, section.problems))
                 .collect(),
-            not: not.map(|not| Box::new(Self::decode(&not))),
+            not: section.given("not").map(Node::items).unwrap_or_default().iter().map(excluded).collect(),
         }
     }
 }
@@ -226,9 +235,11 @@ impl FieldTest {
         let node: &Node = &entry.value;
         let exact = |value: &str| Ok(TextTest::Exact(value.to_owned()));
         if let Content::Scalar(_) | Content::List(_) = node.content {
-            return list_of(text(exact))(node, problems).map(Self::Any);
+            let tests = list_of(text(exact))(node, problems)?;
+            return Some(Self::Any { tests, ignore_case: false });
         }
         let section = Section::open(path, node, problems).at(entry.place);
+        let ignore_case = section.value("ignore_case", boolean);
         let mut tests = Vec::new();
         let mut add = |key: &str, parse: &dyn Fn(&str) -> Result<TextTest, Invalid>| {
             tests.extend(section.optional(key, list_of(text(parse))).into_iter().flatten());
@@ -236,10 +247,10 @@ impl FieldTest {
         add("exact", &exact);
         add("prefix", &|value| Ok(TextTest::Prefix(value.to_owned())));
         add("suffix", &|value| Ok(TextTest::Suffix(value.to_owned())));
-        add("regex", &|value| Ok(TextTest::Regex(Pattern::compile(value, false)?)));
+        add("regex", &|value| Ok(TextTest::Regex(Pattern::compile(value, ignore_case)?)));
         let tested = ["exact", "prefix", "suffix", "regex"].iter().any(|key| section.has(key));
         match (section.optional("present", boolean), tested) {
-            (None, true) => Some(Self::Any(tests)),
+            (None, true) => Some(Self::Any { tests, ignore_case }),
             (Some(true), false) => Some(Self::Present),
             (Some(false), false) => Some(Self::Absent),
             (Some(_), true) => {

@@ -169,6 +169,8 @@ fn networks_compare_their_leading_bits() {
     assert!(network([0, 0, 0, 0], 0).contains(IpAddr::from([11, 0, 0, 1])));
     assert!(network([127, 0, 0, 1], 32).contains("::ffff:127.0.0.1".parse().expect("an address")));
     assert!(!network([0, 0, 0, 0], 0).contains("::1".parse().expect("an address")));
+    assert_eq!(network([10, 0, 0, 0], 8).to_string(), "10.0.0.0/8");
+    assert_eq!(network([10, 0, 0, 1], 32).to_string(), "10.0.0.1");
 }
 
 #[test]
