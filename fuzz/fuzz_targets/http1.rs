@@ -33,7 +33,7 @@ fn request(input: &[u8]) {
     let mut out = Vec::new();
     let trace =
         Some(TraceContext::new(None, false, &Sampling::new(1.0), || 7)).filter(|_| input.len() % 2 == 1);
-    let onward = Onward { client: &client, host: None, request_id: Some(1), trace };
+    let onward = Onward { client: &client, host: None, request_id: Some(1), trace, rules: None };
     let parent = rewrite::request(&head, &onward, &mut out);
     assert_eq!(parent.is_some(), trace.is_some());
     if let Some(at) = parent {

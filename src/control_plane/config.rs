@@ -13,6 +13,7 @@ use admin::{AdminConfig, DrainConfig};
 use cross_check::CrossCheck;
 use listener::{ListenerConfig, Protocol};
 use report::{Place, Problems, Report, Warnings};
+use route::headers::HeaderRules;
 use route::matcher::Matcher;
 use route::{RouteAction, RouteConfig};
 use section::Section;
@@ -173,6 +174,8 @@ fn routes(root: &Node, file: &Section<'_>, upstreams: &[UpstreamConfig], asks: b
         listeners: Vec::new(),
         matcher: Matcher::default(),
         idempotent: false,
+        request_headers: HeaderRules::default(),
+        response_headers: HeaderRules::default(),
         action: RouteAction::Upstream(upstream.name.clone()),
     });
     default.into_iter().collect()

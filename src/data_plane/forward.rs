@@ -24,6 +24,7 @@ use super::buffer::Buffer;
 use super::connect::ConnectError;
 use super::deadline::Deadline;
 use super::http1::Violation;
+use super::route::HeaderRules;
 use super::worker::Worker;
 use crate::telemetry::AttemptOutcome;
 use crate::upstream::Backend;
@@ -128,6 +129,8 @@ pub struct Attempt<'x> {
     pub sent_bytes: u64,
     /// What else may end the wait for the first byte.
     pub race: Race<'x>,
+    /// What the route takes out of the answer's head.
+    pub rules: Option<&'x HeaderRules>,
     /// The backend, and how many of its drains had ended when the attempt began.
     pub drains: (&'x Backend, u32),
 }

@@ -31,12 +31,16 @@ use crate::upstream::Upstream;
 mod answer;
 mod explain;
 mod facts;
+mod headers;
 mod matcher;
+mod template;
 
-pub use answer::{FixedResponse, Redirect, RedirectPart};
+pub use answer::{FixedResponse, Redirect};
 pub use explain::Verdict;
 pub use facts::{Headers, RequestFacts};
+pub use headers::HeaderRules;
 pub use matcher::{FieldMatcher, FieldTest, HostTest, Matcher, TextTest, TextTests};
+pub use template::{TextPart, name_backend};
 
 use facts::View;
 use matcher::Miss;
@@ -52,6 +56,10 @@ pub struct Route {
     pub matcher: Matcher,
     /// Whether its requests may be sent to a backend again whatever their method.
     pub idempotent: bool,
+    /// What happens to the header lines that a backend reads. None is nothing.
+    pub request_headers: Option<HeaderRules>,
+    /// What happens to the header lines of an answer. None is nothing.
+    pub response_headers: Option<HeaderRules>,
     /// Where it goes.
     pub target: Target,
     /// What is counted of it.

@@ -61,6 +61,95 @@ fn a_route_can_ask_who_sent_a_request() {
 }
 
 #[test]
+fn a_route_rewrites_the_fields_that_its_backends_read() {
+    const REWRITING: &str = r#"routes:
+  - name: app
+    upstream: app
+    request_headers:
+      set: { x-real-ip: "{client}", x-forwarded-for: nobody, User-Agent: balancer, x-at: "{host} {authority}{path}{query}" }
+      add: { x-tag: [a, b] }
+      remove: [X-Internal-User, via, x-request-id, accept]"#;
+    let backend = Backend::saying("app");
+    let balancer =
+        Setup::over([&backend]).top(REWRITING).listener("forwarded: { trust: [127.0.0.1] }").start();
+    let request = "GET /a%20b?c=d HTTP/1.1\r\nHost: Example.org:8080\r\nUser-Agent: x\r\nx-tag: own\r\n\
+        x-internal-user: root\r\nX-INTERNAL-USER: root\r\nX-Real-IP: 10.0.0.1\r\nX-Forwarded-For: 192.0.2.7\r\n\
+        Connection: x-real-ip, close\r\n\r\n";
+    assert_eq!(balancer.ask(request).text(), "app");
+    let head = backend.only_request().head;
+    assert_eq!(head.start, "GET /a%20b?c=d HTTP/1.1");
+    assert_eq!(head.field("host"), Some("Example.org:8080"));
+    assert_eq!(head.field("x-real-ip"), Some("192.0.2.7"), "in spite of the client's `Connection`");
+    assert_eq!(head.field("x-forwarded-for"), Some("nobody"), "also what the balancer itself would say");
+    assert_eq!(head.field("user-agent"), Some("balancer"));
+    assert_eq!(head.field("x-at"), Some("Example.org Example.org:8080/a%20b?c=d"));
+    assert_eq!(head.fields("x-tag").collect::<Vec<_>>(), ["own", "a", "b"]);
+    for removed in ["x-internal-user", "via", "x-request-id", "accept"] {
+        assert_eq!(head.field(removed), None, "{removed}");
+    }
+}
+
+#[test]
+fn what_a_route_writes_comes_with_a_body_and_with_every_try() {
+    let silent = Backend::once("");
+    let backend = Backend::saying("app");
+    let balancer = Setup::over([&silent, &backend])
+        .top(r#"routes: [{ upstream: app, idempotent: true, request_headers: { set: { x-a: "{path}" } } }]"#)
+        .upstream("host_header: backend")
+        .start();
+    let post = |target: &str| {
+        let body = "4\r\nbody\r\n0\r\n\r\n";
+        format!(
+            "POST {target} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n{body}"
+        )
+    };
+    for target in ["/1", "/2"] {
+        assert_eq!(balancer.ask(post(target)).text(), "app");
+    }
+    assert!(!silent.requests().is_empty(), "one of them was tried twice");
+    for seen in silent.requests().iter().chain(&backend.requests()) {
+        assert_eq!(seen.head.field("x-a"), Some(seen.head.target()));
+        assert_eq!(seen.text(), "body");
+    }
+    assert_eq!(backend.requests()[0].head.field("host"), Some(&*backend.address.to_string()));
+}
+
+#[test]
+fn a_route_rewrites_the_fields_of_answers() {
+    const REWRITING: &str = r#"routes:
+  - name: own
+    match: { path: /own }
+    respond: { body: own, headers: { x-kind: tea } }
+    response_headers: &rules { set: { x-by: "{path}", x-kind: set }, add: { set-cookie: [a=1, b=2] }, remove: [Server, x-old] }
+  - { name: moved, match: { path: /moved }, redirect: /new, response_headers: *rules }
+  - name: app
+    upstream: app
+    response_headers:
+      set: { x-by: "{backend} for {client}", x-kind: set }
+      add: { set-cookie: [a=1, b=2] }
+      remove: [Server, x-old]"#;
+    let backend = Backend::once(
+        "HTTP/1.1 103 Early Hints\r\nServer: x\r\n\r\nHTTP/1.1 200 OK\r\nserver: x\r\nX-Old: 1\r\nx-kept: 2\r\n\
+         X-Kind: a\r\nx-kind: b\r\nset-cookie: c=3\r\ncontent-length: 2\r\n\r\nok",
+    );
+    let balancer = Setup::over([&backend]).top(REWRITING).start();
+    let answer = balancer.get("/");
+    assert_eq!((answer.text(), answer.head.field("x-kept")), ("ok", Some("2")));
+    assert_eq!(answer.head.field("x-by"), Some("backend-1 for 127.0.0.1"));
+    assert_eq!(answer.head.field("x-kind"), Some("set"));
+    assert_eq!(answer.head.fields("set-cookie").collect::<Vec<_>>(), ["c=3", "a=1", "b=2"]);
+    assert_eq!((answer.head.field("server"), answer.head.field("x-old")), (None, None));
+    let own = balancer.get("/own");
+    assert_eq!(
+        (own.text(), own.head.field("x-by"), own.head.field("x-kind")),
+        ("own", Some("/own"), Some("set"))
+    );
+    let moved = balancer.get("/moved");
+    assert_eq!((moved.status(), moved.head.field("location")), (302, Some("/new")));
+    assert_eq!(moved.head.fields("set-cookie").collect::<Vec<_>>(), ["a=1", "b=2"]);
+}
+
+#[test]
 fn a_route_that_answers_by_itself_keeps_the_connection() {
     let backend = Backend::saying("app");
     let balancer = Setup::over([&backend]).top(ROUTES).start();

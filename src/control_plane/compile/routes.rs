@@ -4,16 +4,17 @@ use std::sync::Arc;
 
 use crate::control_plane::config::Config;
 use crate::control_plane::config::listener::ListenerConfig;
+use crate::control_plane::config::route::headers::HeaderRules as HeadersConfig;
 use crate::control_plane::config::route::matcher::{
     FieldTest as FieldTestConfig, HostPattern, Matcher as MatcherConfig, TextTest as TextTestConfig,
 };
+use crate::control_plane::config::route::template::TextPart as PartConfig;
 use crate::control_plane::config::route::{
-    FixedResponse as FixedConfig, Redirect as RedirectConfig, RedirectPart as PartConfig, RouteAction,
-    RouteConfig,
+    FixedResponse as FixedConfig, Redirect as RedirectConfig, RouteAction, RouteConfig,
 };
 use crate::data_plane::route::{
-    FieldMatcher, FieldTest, FixedResponse, HostTest, Matcher, Redirect, RedirectPart, Route, RouteTable,
-    Target, TextTest, TextTests,
+    FieldMatcher, FieldTest, FixedResponse, HeaderRules, HostTest, Matcher, Redirect, Route, RouteTable,
+    Target, TextPart, TextTest, TextTests,
 };
 use crate::telemetry::Telemetry;
 use crate::upstream::Upstream;
@@ -46,18 +47,34 @@ fn route(config: &RouteConfig, upstreams: &[Arc<Upstream>], telemetry: &Telemetr
         listeners: config.listeners.iter().map(|listener| listener.to_string().into()).collect(),
         matcher: matcher(&config.matcher),
         idempotent: config.idempotent,
+        request_headers: header_rules(&config.request_headers),
+        response_headers: header_rules(&config.response_headers),
         target,
     })
 }
 
 fn redirect(config: &RedirectConfig) -> Redirect {
+    Redirect { status: config.status, to: text(&config.to).into() }
+}
+
+fn text(parts: &[PartConfig]) -> Vec<TextPart> {
     let part = |part: &PartConfig| match part {
-        PartConfig::Literal(text) => RedirectPart::Literal(text.as_str().into()),
-        PartConfig::Host => RedirectPart::Host,
-        PartConfig::Path => RedirectPart::Path,
-        PartConfig::Query => RedirectPart::Query,
+        PartConfig::Literal(text) => TextPart::Literal(text.as_str().into()),
+        PartConfig::Host => TextPart::Host,
+        PartConfig::Authority => TextPart::Authority,
+        PartConfig::Path => TextPart::Path,
+        PartConfig::Query => TextPart::Query,
+        PartConfig::Client => TextPart::Client,
+        PartConfig::Backend => TextPart::Backend,
     };
-    Redirect { status: config.status, to: config.to.iter().map(part).collect() }
+    parts.iter().map(part).collect()
+}
+
+fn header_rules(config: &HeadersConfig) -> Option<HeaderRules> {
+    let set = || config.set.iter();
+    let removed = config.remove.iter().chain(set().map(|(name, _)| name));
+    let lines = set().chain(&config.add).map(|(name, value)| (name.as_str(), text(value)));
+    (!config.is_empty()).then(|| HeaderRules::new(removed.map(|name| name.as_str()), lines))
 }
 
 fn fixed_response(config: &FixedConfig) -> FixedResponse {

@@ -45,6 +45,7 @@ impl CrossCheck<'_> {
             self.config.upstreams.iter().for_each(|upstream| self.upstream_can_work(upstream));
             routes().for_each(|(index, route)| self.is_reached(index, route));
             routes().for_each(|(index, route)| self.is_repeated(index, route));
+            routes().for_each(|(index, route)| self.is_read(index, route));
             self.everything_is_used();
         }
     }
@@ -168,6 +169,21 @@ impl CrossCheck<'_> {
                 place.map_or(self.route_place(index), |entry| entry.place),
                 format!("`idempotent` has no effect: no backend answers for the route `{}`", route.name),
                 "remove it, or move it to a route with an `upstream`",
+            );
+        }
+    }
+
+    /// A backend is who reads the header fields of a request.
+    fn is_read(&self, index: usize, route: &RouteConfig) {
+        if !route.request_headers.is_empty() && !matches!(route.action, RouteAction::Upstream(_)) {
+            let place = self.route_node(index).and_then(|node| node.entry("request_headers"));
+            self.problems.warning(
+                place.map_or(self.route_place(index), |entry| entry.place),
+                format!(
+                    "`request_headers` has no effect: no backend reads them for the route `{}`",
+                    route.name
+                ),
+                "remove it, or write `response_headers`",
             );
         }
     }

@@ -7,9 +7,13 @@ use super::tree::{Content, Node};
 use super::value::Invalid;
 use super::value::http::{HeaderName, HeaderValue, status};
 use super::value::text::Name;
+use headers::{HeaderRules, settable};
 use matcher::Matcher;
+use template::TextPart;
 
+pub mod headers;
 pub mod matcher;
+pub mod template;
 
 /// One route. The first route in file order that matches a request decides.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,6 +27,10 @@ pub struct RouteConfig {
     /// Whether its requests may be sent to a backend again whatever their method: the route's writer vouches that doing
     /// them twice does no harm.
     pub idempotent: bool,
+    /// What happens to the header fields that a backend reads.
+    pub request_headers: HeaderRules,
+    /// What happens to those of an answer: a backend's, or the route's own.
+    pub response_headers: HeaderRules,
     /// What happens to the request.
     pub action: RouteAction,
 }
@@ -42,22 +50,9 @@ pub enum RouteAction {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Redirect {
     /// The value of `Location`, in parts.
-    pub to: Vec<RedirectPart>,
+    pub to: Vec<TextPart>,
     /// 301, 302, 303, 307 or 308.
     pub status: u16,
-}
-
-/// A part of a redirection's `Location`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RedirectPart {
-    /// Text taken as it is.
-    Literal(String),
-    /// `{host}`: the request's host, without its port.
-    Host,
-    /// `{path}`: the request's path, from its first `/` up to a `?`.
-    Path,
-    /// `{query}`: the request's query with its `?`, or nothing.
-    Query,
 }
 
 /// An answer written in the configuration.
@@ -76,12 +71,19 @@ impl RouteConfig {
     pub(super) fn decode(position: usize, node: &Node, problems: &Problems) -> Self {
         let section = Section::open("routes[]", node, problems);
         let unnamed = || Name::parse(&format!("route-{position}")).expect("invariant: this is a name");
+        let action = RouteAction::decode(&section);
+        let in_answer = match action {
+            RouteAction::Upstream(_) => TextPart::IN_ANSWER,
+            RouteAction::Redirect(_) | RouteAction::Respond(_) => TextPart::IN_REQUEST,
+        };
         Self {
             name: section.optional("name", text(Name::parse)).unwrap_or_else(unnamed),
             listeners: section.optional("listener", list_of(text(Name::parse))).unwrap_or_default(),
             matcher: Matcher::decode(&section.section("match")),
             idempotent: section.value("idempotent", boolean),
-            action: RouteAction::decode(&section),
+            request_headers: HeaderRules::decode(&section.section("request_headers"), TextPart::IN_REQUEST),
+            response_headers: HeaderRules::decode(&section.section("response_headers"), in_answer),
+            action,
         }
     }
 }
@@ -115,16 +117,21 @@ impl Redirect {
     fn decode(route: &Section<'_>) -> Self {
         let (section, to) = match route.given("redirect") {
             Some(node @ Node { content: Content::Scalar(_), .. }) => {
-                (route.absent("redirect"), text(RedirectPart::parse_all)(node, route.problems))
+                (route.absent("redirect"), text(location)(node, route.problems))
             }
             _ => {
                 let section = route.section("redirect");
-                let to = section.required("to", text(RedirectPart::parse_all));
+                let to = section.required("to", text(location));
                 (section, to)
             }
         };
         Self { to: to.unwrap_or_default(), status: section.value("status", text(redirect_status)) }
     }
+}
+
+fn location(text: &str) -> Result<Vec<TextPart>, Invalid> {
+    let parts = TextPart::parse_all(text, TextPart::IN_LOCATION)?;
+    if parts.is_empty() { Err(Invalid::new("a redirection needs a target")) } else { Ok(parts) }
 }
 
 fn redirect_status(text: &str) -> Result<u16, Invalid> {
@@ -136,36 +143,6 @@ fn redirect_status(text: &str) -> Result<u16, Invalid> {
         "308" => Ok(308),
         _ => Err(Invalid::new(format!("`{}` is not the status of a redirection", text.escape_debug()))
             .hint("write 301 or 308 for good, 302 or 307 for now, or 303")),
-    }
-}
-
-impl RedirectPart {
-    fn parse_all(text: &str) -> Result<Vec<Self>, Invalid> {
-        HeaderValue::parse(text)?;
-        let mut parts = Vec::new();
-        let mut rest = text;
-        while let Some((literal, after)) = rest.split_once('{') {
-            if !literal.is_empty() {
-                parts.push(Self::Literal(literal.to_owned()));
-            }
-            let (name, tail) = after.split_once('}').ok_or_else(|| Self::unknown(after))?;
-            parts.push(match name {
-                "host" => Self::Host,
-                "path" => Self::Path,
-                "query" => Self::Query,
-                _ => return Err(Self::unknown(name)),
-            });
-            rest = tail;
-        }
-        if !rest.is_empty() {
-            parts.push(Self::Literal(rest.to_owned()));
-        }
-        if parts.is_empty() { Err(Invalid::new("a redirection needs a target")) } else { Ok(parts) }
-    }
-
-    fn unknown(name: &str) -> Invalid {
-        Invalid::new(format!("`{{{}}}` is no part of a request", name.escape_debug()))
-            .hint("write {host}, {path} (with its first `/`) or {query} (with its `?`)")
     }
 }
 
@@ -188,12 +165,4 @@ impl FixedResponse {
             body: section.optional("body", string).unwrap_or_default(),
         }
     }
-}
-
-/// Refuses the headers that say where a message ends, which are the balancer's to write.
-fn settable(name: HeaderName) -> Result<HeaderName, Invalid> {
-    if ["content-length", "transfer-encoding", "connection", "trailer", "upgrade"].contains(&name.as_str()) {
-        return Err(Invalid::new(format!("`{name}` is written by the balancer itself")).hint("remove it"));
-    }
-    Ok(name)
 }

@@ -13,6 +13,7 @@ use crate::data_plane::contact::{Claim, Contact, Purpose, Reach};
 use crate::data_plane::forward::{Attempt, Download, Failure, Finish, Patience, Race, Upload, poll_client};
 use crate::data_plane::proxy_protocol::Endpoints;
 use crate::data_plane::record::Record;
+use crate::data_plane::route::name_backend;
 use crate::data_plane::snapshot::Listener;
 use crate::telemetry::{AttemptOutcome, RetryReason};
 use crate::upstream::{
@@ -197,6 +198,9 @@ impl<'s> Forwarding<'_, 's> {
             let attempts = self.record.attempts;
             lines.extend_from_slice(format!("x-plimsoll-attempts: {attempts}\r\n").as_bytes());
         }
+        if !self.plan.answer_lines.is_empty() {
+            name_backend(&self.plan.answer_lines, &pick.backend.name, &mut lines);
+        }
         if let Some(cookie) = pick.set_cookie {
             lines.extend_from_slice(b"set-cookie: ");
             lines.extend_from_slice(cookie.as_bytes());
@@ -259,6 +263,7 @@ impl<'s> Forwarding<'_, 's> {
                 alarm: watched.then_some((backend, contact.alarm)),
                 overdue: None,
             },
+            rules: self.plan.route.and_then(|route| route.response_headers.as_ref()),
             drains: (backend, contact.drains),
         }
     }

@@ -44,6 +44,8 @@ pub(super) struct Plan<'s> {
     pub(super) destination: Destination<'s>,
     /// Who sent it, as far as the listener believes it.
     pub(super) source: IpAddr,
+    /// The lines that the route puts into its answer, the backend's name left open. Allocates nothing without such a route.
+    pub(super) answer_lines: Vec<u8>,
     /// What the request says about its answer.
     pub(super) asked: Asked,
     /// Whether it may be repeated: the method is idempotent (RFC 9110 §9.2.2), or the route says so.
@@ -103,13 +105,15 @@ pub(super) fn plan<'s>(
     let mut outbound = planning.worker.buffers.take_small();
     let request_id = new_request_id(planning, &head);
     let trace = planning.listener.sampling.as_ref().map(|sampling| trace(planning, sampling, &head));
-    let onward = Onward { client: planning.lines, host: host_for(&destination), request_id, trace };
+    let rules = route.and_then(|route| route.request_headers.as_ref()).map(|rules| (rules, &facts));
+    let onward = Onward { client: planning.lines, host: host_for(&destination), request_id, trace, rules };
     let parent_at = rewrite::request(&head, &onward, &mut outbound);
     let declared = route.is_some_and(|route| route.idempotent);
     let mut plan = Plan {
         route,
         destination,
         source: facts.source,
+        answer_lines: route.map_or_else(Vec::new, |route| answer_lines(route, &facts)),
         asked: Asked {
             head: head.method == "HEAD",
             minor: head.minor,
@@ -174,14 +178,32 @@ fn destination<'s>(route: &'s Route, facts: &RequestFacts<'_>) -> Destination<'s
     match &route.target {
         Target::Upstream(upstream) => Destination::Upstream(upstream),
         Target::Redirect(redirect) => {
-            let lines = format!("location: {}\r\n", redirect.location(facts));
+            let lines = with_rules(route, facts, format!("location: {}\r\n", redirect.location(facts)));
             Destination::Answer(OwnAnswer { status: redirect.status, lines, body: b"" })
         }
         Target::Respond(fixed) => {
             let lines = fixed.headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+            let lines = with_rules(route, facts, lines);
             Destination::Answer(OwnAnswer { status: fixed.status, lines, body: &fixed.body })
         }
     }
+}
+
+/// Returns the lines that a route puts into a backend's answer.
+fn answer_lines(route: &Route, facts: &RequestFacts<'_>) -> Vec<u8> {
+    let mut lines = Vec::new();
+    if let (Some(rules), Target::Upstream(_)) = (&route.response_headers, &route.target) {
+        rules.write_lines(facts, &mut lines);
+    }
+    lines
+}
+
+/// Applies the rules of a route to the lines of its own answer.
+fn with_rules(route: &Route, facts: &RequestFacts<'_>, lines: String) -> String {
+    let Some(rules) = &route.response_headers else { return lines };
+    let mut lines = lines.into_bytes();
+    rules.apply(facts, 0, &mut lines);
+    String::from_utf8(lines).unwrap_or_default()
 }
 
 fn host_for<'s>(destination: &Destination<'s>) -> Option<&'s str> {

@@ -196,6 +196,7 @@ impl Download {
             keep_alive: relay.finish.client_persistent && self.asked.minor == 0,
             chunked: relay.in_chunks || relay.chunked,
             upgrade: relay.finish.upgraded,
+            rules: attempt.rules,
             extra: &self.extra,
         };
         rewrite::response(&head, &back, &mut out);

@@ -12,6 +12,7 @@ use super::head::{Lines, Name};
 use super::request::RequestHead;
 use super::response::ResponseHead;
 use super::source::Network;
+use crate::data_plane::route::{HeaderRules, RequestFacts};
 use crate::telemetry::TraceContext;
 
 /// Which lines about the client a listener adds, and whose own lines it believes.
@@ -89,7 +90,7 @@ impl ClientLines {
 }
 
 /// How one request goes on.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct Onward<'a> {
     /// About the client.
     pub client: &'a ClientLines,
@@ -99,6 +100,8 @@ pub struct Onward<'a> {
     pub request_id: Option<u64>,
     /// The trace to tell of; `None` leaves what the client says of one as it is.
     pub trace: Option<TraceContext>,
+    /// What the route does to the lines, ours as well but for `Host`, `traceparent` and those about framing.
+    pub rules: Option<(&'a HeaderRules, &'a RequestFacts<'a>)>,
 }
 
 /// Appends to `out` the head that the backend receives. Returns where in `out` the parent id of its `traceparent` stands, if
@@ -124,6 +127,7 @@ pub fn request(head: &RequestHead<'_, '_>, onward: &Onward<'_>, out: &mut Vec<u8
     if head.minor == 0 && head.facts.has(Name::Expect) {
         drop_expectation(head.fields, &mut dropped);
     }
+    let lines_at = out.len();
     let own_lines = drop_client_lines(head, client, onward.request_id.is_some(), &mut dropped);
     if let Some(trace) = &onward.trace {
         drop_trace(head.fields, trace, &mut dropped);
@@ -131,12 +135,15 @@ pub fn request(head: &RequestHead<'_, '_>, onward: &Onward<'_>, out: &mut Vec<u8
     copy_lines(head.bytes, head.fields, dropped, out);
     out.extend_from_slice(&client.fixed);
     client_lines(head, client, own_lines, out);
-    let parent_at = onward.trace.map(|trace| trace_line(&trace, out));
     if let Some(id) = onward.request_id {
         out.extend_from_slice(b"x-request-id: ");
         out.extend_from_slice(&hexadecimal(id));
         out.extend_from_slice(b"\r\n");
     }
+    if let Some((rules, facts)) = onward.rules {
+        rules.apply(facts, lines_at, out);
+    }
+    let parent_at = onward.trace.map(|trace| trace_line(&trace, out));
     if head.facts.chunked {
         out.extend_from_slice(b"transfer-encoding: chunked\r\n");
     }
@@ -191,6 +198,8 @@ pub struct Back<'a> {
     pub chunked: bool,
     /// The response hands the connection over to another protocol.
     pub upgrade: bool,
+    /// What the route takes out of the backend's lines.
+    pub rules: Option<&'a HeaderRules>,
     /// Complete lines to add.
     pub extra: &'a [u8],
 }
@@ -203,7 +212,13 @@ pub fn response(head: &ResponseHead<'_, '_>, back: &Back<'_>, out: &mut Vec<u8>)
     out.push(b' ');
     out.extend_from_slice(head.reason.as_bytes());
     out.extend_from_slice(b"\r\n");
-    copy_lines(head.bytes, head.fields, head.facts.dropped, out);
+    let mut dropped = head.facts.dropped;
+    if let Some(rules) = back.rules {
+        let removed =
+            head.fields.iter().enumerate().filter(|(_, field)| rules.removes(field.name.as_bytes()));
+        removed.for_each(|(index, _)| dropped.insert(index));
+    }
+    copy_lines(head.bytes, head.fields, dropped, out);
     out.extend_from_slice(back.extra);
     if back.chunked {
         out.extend_from_slice(b"transfer-encoding: chunked\r\n");

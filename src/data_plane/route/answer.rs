@@ -1,6 +1,7 @@
 //! What a route answers by itself: a redirection or a fixed response.
 
-use super::facts::{RequestFacts, bare_host};
+use super::facts::RequestFacts;
+use super::template::TextPart;
 
 /// A redirection.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -8,20 +9,7 @@ pub struct Redirect {
     /// 301, 302, 303, 307 or 308.
     pub status: u16,
     /// The value of `Location`, in parts.
-    pub to: Box<[RedirectPart]>,
-}
-
-/// A part of a redirection's `Location`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RedirectPart {
-    /// Text taken as it is.
-    Literal(Box<str>),
-    /// The request's host, without its port.
-    Host,
-    /// The request's path, as it was sent.
-    Path,
-    /// The request's query with its `?`, or nothing.
-    Query,
+    pub to: Box<[TextPart]>,
 }
 
 /// An answer that the configuration holds.
@@ -42,23 +30,15 @@ impl Redirect {
     /// browsers take for another host, only one slash is kept.
     #[must_use]
     pub fn location(&self, facts: &RequestFacts<'_>) -> String {
-        let mut location = String::new();
+        let mut location = Vec::new();
         for part in &self.to {
-            match part {
-                RedirectPart::Literal(text) => location.push_str(text),
-                RedirectPart::Host => location.push_str(bare_host(facts.host)),
-                RedirectPart::Path if location.is_empty() => {
-                    location.push('/');
-                    location.push_str(facts.path.trim_start_matches(['/', '\\']));
-                }
-                RedirectPart::Path => location.push_str(facts.path),
-                RedirectPart::Query if facts.query.is_empty() => {}
-                RedirectPart::Query => {
-                    location.push('?');
-                    location.push_str(facts.query);
-                }
+            if *part == TextPart::Path && location.is_empty() {
+                location.push(b'/');
+                location.extend_from_slice(facts.path.trim_start_matches(['/', '\\']).as_bytes());
+            } else {
+                part.write(facts, &mut location);
             }
         }
-        location
+        String::from_utf8(location).unwrap_or_default()
     }
 }

@@ -13,6 +13,8 @@ fn route(name: &str, matcher: Matcher) -> Route {
         listeners: Box::default(),
         matcher,
         idempotent: false,
+        request_headers: None,
+        response_headers: None,
         target: Target::Respond(FixedResponse { status: 200, headers: Box::default(), body: Box::default() }),
         series: Telemetry::new(1).route(name),
     }
@@ -288,21 +290,60 @@ fn an_explanation_names_the_first_condition_that_failed() {
 
 #[test]
 fn a_redirection_puts_the_request_into_its_location() {
-    let parts = [
-        RedirectPart::Literal("https://".into()),
-        RedirectPart::Host,
-        RedirectPart::Path,
-        RedirectPart::Query,
-    ];
+    let parts = [TextPart::Literal("https://".into()), TextPart::Host, TextPart::Path, TextPart::Query];
     let redirect = Redirect { status: 308, to: parts.into() };
     let location = |url: &str| get(url).with_facts(|facts| redirect.location(facts));
     assert_eq!(location("example.org:80/a%20b?c=d"), "https://example.org/a%20b?c=d");
     assert_eq!(location("example.org/"), "https://example.org/");
 }
 
+/// Header rules in file form: names to remove, and lines to put in.
+fn rules(removed: &[&'static str], lines: Vec<(&'static str, Vec<TextPart>)>) -> HeaderRules {
+    HeaderRules::new(removed.iter().copied(), lines)
+}
+
+fn applied(rules: &HeaderRules, url: &str, lines: &str) -> String {
+    let mut out = format!("GET / HTTP/1.1\r\n{lines}").into_bytes();
+    get(url).with_facts(|facts| rules.apply(facts, 16, &mut out));
+    String::from_utf8(out).expect("text").split_off(16)
+}
+
+#[test]
+fn header_lines_are_taken_out_whatever_their_case_and_number() {
+    let rules = rules(&["x-a", "x-c"], Vec::new());
+    assert_eq!(applied(&rules, "h/", "X-A: 1\r\nx-b: 2\r\nx-a:\r\nX-C: 4\r\n"), "x-b: 2\r\n");
+    assert_eq!(applied(&rules, "h/", "x-aa: 1\r\nx-: x-a: 2\r\n"), "x-aa: 1\r\nx-: x-a: 2\r\n");
+    assert_eq!(applied(&rules, "h/", ""), "");
+}
+
+#[test]
+fn header_lines_come_in_with_parts_of_the_request() {
+    let literal = |text: &str| TextPart::Literal(text.into());
+    let lines = vec![
+        ("x-place", vec![TextPart::Host, literal(" "), TextPart::Authority, TextPart::Path, TextPart::Query]),
+        ("x-empty", Vec::new()),
+        ("x-client", vec![literal("<"), TextPart::Client, literal(">")]),
+    ];
+    let rules = rules(&["x-client"], lines);
+    assert_eq!(
+        applied(&rules, "Example.org:80/a%20b?c=d", "X-Client: nobody\r\nx-b: 2\r\n"),
+        "x-b: 2\r\nx-place: Example.org Example.org:80/a%20b?c=d\r\nx-empty: \r\nx-client: <127.0.0.1>\r\n"
+    );
+    assert_eq!(rules.lines.len(), 11, "neighbouring texts are one part");
+}
+
+#[test]
+fn the_name_of_the_backend_is_put_in_when_it_is_known() {
+    let rules = rules(&[], vec![("x-by", vec![TextPart::Backend, TextPart::Backend]), ("x-a", Vec::new())]);
+    let lines = applied(&rules, "h/", "");
+    let mut named = Vec::new();
+    name_backend(lines.as_bytes(), "backend-1", &mut named);
+    assert_eq!(String::from_utf8_lossy(&named), "x-by: backend-1backend-1\r\nx-a: \r\n");
+}
+
 #[test]
 fn a_redirection_to_a_path_stays_on_this_host() {
-    let redirect = Redirect { status: 302, to: [RedirectPart::Path].into() };
+    let redirect = Redirect { status: 302, to: [TextPart::Path].into() };
     for target in ["h//evil.example/", "h/\\evil.example/", "h///\\/evil.example/"] {
         assert_eq!(get(target).with_facts(|facts| redirect.location(facts)), "/evil.example/");
     }

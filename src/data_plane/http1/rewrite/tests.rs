@@ -17,7 +17,7 @@ fn rewritten(input: &str, policy: &ForwardPolicy, client: [u8; 4], id: Option<u6
         RequestHead::parse(input.as_bytes(), &mut slots, &LIMITS).expect("well-formed").expect("complete");
     let client = ClientLines::new(policy, IpAddr::from(client), ([127, 0, 0, 1], 8080).into());
     let mut out = Vec::new();
-    let onward = Onward { client: &client, host: None, request_id: id, trace: None };
+    let onward = Onward { client: &client, host: None, request_id: id, trace: None, rules: None };
     assert_eq!(request(&head, &onward, &mut out), None);
     String::from_utf8(out).expect("ascii")
 }
@@ -34,8 +34,11 @@ fn told(lines: &str, trace: Option<TraceContext>) -> String {
         ([127, 0, 0, 1], 8080).into(),
     );
     let mut out = b"before".to_vec();
-    let parent_at =
-        request(&head, &Onward { client: &client, host: None, request_id: None, trace }, &mut out);
+    let parent_at = request(
+        &head,
+        &Onward { client: &client, host: None, request_id: None, trace, rules: None },
+        &mut out,
+    );
     let parent = parent_at.map(|at| String::from_utf8_lossy(&out[at..at + 16]).into_owned());
     assert_eq!(parent, trace.map(|trace| format!("{:016x}", trace.span_of_try(1))));
     let text = String::from_utf8(out).expect("ascii");
