@@ -2,7 +2,7 @@
 
 mod matchers;
 
-use crate::model::{FieldTest, PathTests, Tests};
+use crate::model::{FieldTest, PathTests};
 
 pub(crate) use matchers::matchers;
 
@@ -23,6 +23,8 @@ pub(crate) enum Condition {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Test {
     Host(Vec<String>),
+    /// Ranges of addresses.
+    Source(Vec<String>),
     Path(PathTests),
     Method(Vec<String>),
     Header(String, FieldTest),
@@ -87,6 +89,16 @@ impl Condition {
         }
     }
 
+    /// Whether a test in it passes the question.
+    pub(crate) fn has(&self, question: &impl Fn(&Test) -> bool) -> bool {
+        match self {
+            Self::Test(test) => question(test),
+            Self::Not(inner) => inner.has(question),
+            Self::All(parts) | Self::Any(parts) => parts.iter().any(|part| part.has(question)),
+            Self::Always | Self::Never | Self::Unknown(_) => false,
+        }
+    }
+
     /// The condition for a rule that refuses: what cannot be asked counts as not holding. A rule that refuses all but
     /// some refuses everybody then, and one that refuses some refuses nobody.
     pub(crate) fn closed(self) -> Self {
@@ -120,7 +132,9 @@ impl Test {
     /// Widens the test by another one of the same field. False, and nothing done, when they cannot be one.
     fn or(&mut self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Host(all), Self::Host(more)) | (Self::Method(all), Self::Method(more)) => {
+            (Self::Host(all), Self::Host(more))
+            | (Self::Source(all), Self::Source(more))
+            | (Self::Method(all), Self::Method(more)) => {
                 let new: Vec<String> = more.iter().filter(|text| !all.contains(text)).cloned().collect();
                 all.extend(new);
                 true
@@ -138,43 +152,24 @@ impl Test {
             _ => false,
         }
     }
-
-    /// The same test of a path with regard to case, such that it can stand beside tests that heed it.
-    fn heeding_case(self) -> Self {
-        match self {
-            Self::Path(PathTests { ignore_case: true, tests }) => {
-                Self::Path(PathTests { ignore_case: false, tests: caseless(&tests) })
-            }
-            other => other,
-        }
-    }
 }
 
 impl FieldTest {
     fn or(&mut self, other: &Self) -> bool {
         match (&mut *self, other) {
-            (Self::Any(all), Self::Any(more)) => {
+            (Self::Any(all), Self::Any(more)) | (Self::Caseless(all), Self::Caseless(more)) => {
                 all.add(more);
                 true
             }
-            (Self::Present, Self::Present | Self::Any(_)) | (Self::Absent, Self::Absent) => true,
-            (Self::Any(_), Self::Present) => {
+            (Self::Present, Self::Present | Self::Any(_) | Self::Caseless(_))
+            | (Self::Absent, Self::Absent) => true,
+            (Self::Any(_) | Self::Caseless(_), Self::Present) => {
                 *self = Self::Present;
                 true
             }
             _ => false,
         }
     }
-}
-
-/// The tests as expressions that ignore case.
-pub(crate) fn caseless(tests: &Tests) -> Tests {
-    let escaped = |text: &String| regex::escape(text);
-    let exact = tests.exact.iter().map(|text| format!("(?i)^{}$", escaped(text)));
-    let prefix = tests.prefix.iter().map(|text| format!("(?i)^{}", escaped(text)));
-    let suffix = tests.suffix.iter().map(|text| format!("(?i){}$", escaped(text)));
-    let regex = tests.regex.iter().map(|text| format!("(?i){text}"));
-    Tests { regex: exact.chain(prefix).chain(suffix).chain(regex).collect(), ..Tests::default() }
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ mod balance;
 mod bind;
 mod check;
 mod global;
+mod headers;
 mod lexer;
 mod proxy;
 mod route;

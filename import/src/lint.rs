@@ -50,10 +50,19 @@ pub(crate) fn header_value(text: &str) -> bool {
     text.trim() == text && text.bytes().all(|b| b == b'\t' || (b' '..=b'~').contains(&b))
 }
 
-/// Whether plimsoll writes this header itself, so that a fixed answer may not name it.
-pub(crate) fn is_framing(header: &str) -> bool {
-    ["content-length", "transfer-encoding", "connection", "trailer", "upgrade"]
-        .contains(&header.to_ascii_lowercase().as_str())
+/// What to do instead where plimsoll writes this header itself. None when a route may write it. `header` is in lower case.
+pub(crate) fn is_reserved(header: &str) -> Option<&'static str> {
+    Some(match header {
+        "content-length" | "transfer-encoding" | "trailer" => "the balancer frames each message itself",
+        "connection" | "keep-alive" | "proxy-connection" | "te" => {
+            "it is about one connection, which the balancer keeps or closes itself"
+        }
+        "upgrade" => "it is passed on where client and backend agree on another protocol",
+        "host" => "backends read the client's Host, or what `upstreams.*.host_header` says",
+        "expect" => "the balancer passes it on where it still means something",
+        "traceparent" => "`telemetry.traces` writes it",
+        _ => return None,
+    })
 }
 
 /// A host as a route asks for it: a name, or `*.` and a domain; without a port. None when it can be neither.

@@ -48,7 +48,53 @@ pub(crate) struct Route {
     pub(crate) listeners: Vec<String>,
     pub(crate) matcher: Matcher,
     pub(crate) idempotent: bool,
+    pub(crate) request_headers: Headers,
+    pub(crate) response_headers: Headers,
     pub(crate) action: Action,
+}
+
+impl Route {
+    /// A route for all requests that does nothing but this.
+    pub(crate) fn to(action: Action) -> Self {
+        Self {
+            name: String::new(),
+            about: Vec::new(),
+            listeners: Vec::new(),
+            matcher: Matcher::default(),
+            idempotent: false,
+            request_headers: Headers::default(),
+            response_headers: Headers::default(),
+            action,
+        }
+    }
+}
+
+/// What a route does to header fields, whose names are in lower case: first `remove`, then `set`, then `add`.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Headers {
+    pub(crate) set: Vec<(String, String)>,
+    pub(crate) add: Vec<(String, String)>,
+    pub(crate) remove: Vec<String>,
+}
+
+impl Headers {
+    /// Has the field have this one value, whatever was done to it before.
+    pub(crate) fn set(&mut self, name: &str, value: &str) {
+        self.forget(name);
+        self.set.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// Takes the field out, whatever was done to it before.
+    pub(crate) fn remove(&mut self, name: &str) {
+        self.forget(name);
+        self.remove.push(name.to_owned());
+    }
+
+    fn forget(&mut self, name: &str) {
+        self.set.retain(|(other, _)| other != name);
+        self.add.retain(|(other, _)| other != name);
+        self.remove.retain(|other| other != name);
+    }
 }
 
 /// What happens to a request.
@@ -78,10 +124,12 @@ impl Response {
 pub(crate) struct Matcher {
     pub(crate) hosts: Vec<String>,
     pub(crate) path: Option<PathTests>,
+    pub(crate) sources: Vec<String>,
     pub(crate) methods: Vec<String>,
     pub(crate) headers: Vec<(String, FieldTest)>,
     pub(crate) query: Vec<(String, FieldTest)>,
-    pub(crate) not: Option<Box<Matcher>>,
+    /// What it must not look like: none of these.
+    pub(crate) not: Vec<Matcher>,
 }
 
 impl Matcher {
@@ -134,6 +182,8 @@ pub(crate) enum FieldTest {
     Present,
     Absent,
     Any(Tests),
+    /// The same without regard to case.
+    Caseless(Tests),
 }
 
 /// A group of interchangeable backends.

@@ -1,6 +1,8 @@
 //! nginx's configuration, with the health checks of lua-resty-upstream-healthcheck.
 
+mod access;
 mod action;
+mod headers;
 mod http;
 mod lexer;
 mod listen;

@@ -1,5 +1,6 @@
 //! Writes the model as plimsoll.yaml, with comments that say where each part comes from.
 
+mod headers;
 mod listener;
 mod route;
 mod upstream;

@@ -1,8 +1,8 @@
 //! From a condition to the `match` of routes.
 //!
-//! A `match` is a conjunction: one test for each field, and one `not`, which is a `match` itself. A condition becomes a
-//! disjunction of conjunctions, each of which is one route. A second test of the same field goes into `not: {not: …}`,
-//! which is the test itself again.
+//! A `match` is a conjunction: one test for each field, and in `not` what must not match, each a `match` itself. A
+//! condition becomes a disjunction of conjunctions, each of which is one route. A second test of the same field goes into
+//! `not: {not: …}`, which is the test itself again.
 
 use super::{Condition, Test};
 use crate::model::{FieldTest, Matcher};
@@ -27,8 +27,7 @@ pub(crate) fn matchers(condition: &Condition) -> Result<Vec<Matcher>, String> {
     }
     let too_many = || "a condition with so many alternatives".to_owned();
     let terms = terms(condition, true).ok_or_else(too_many)?;
-    let joined = || "a `not` of several fields at once".to_owned();
-    terms.into_iter().map(|term| matcher(term).ok_or_else(joined)).collect()
+    Ok(terms.into_iter().map(matcher).collect())
 }
 
 /// The condition as alternatives of conjunctions. None when there are too many of them.
@@ -72,52 +71,40 @@ fn product(parts: &[Condition], holds: bool) -> Option<Vec<Vec<Literal>>> {
                 term
             })
         });
-        all = extended.collect();
+        // What must hold and must not hold at once never happens.
+        let is_possible = |term: &Vec<Literal>| {
+            let opposes = |a: &Literal, b: &Literal| a.holds != b.holds && a.test == b.test;
+            !term.iter().any(|literal| term.iter().any(|other| opposes(literal, other)))
+        };
+        all = extended.filter(is_possible).collect();
     }
     Some(all)
 }
 
-/// One conjunction as a `match`. None when it excludes more than one `not` can say.
-fn matcher(term: Vec<Literal>) -> Option<Matcher> {
+/// One conjunction as a `match`.
+fn matcher(term: Vec<Literal>) -> Matcher {
     let (positive, negative): (Vec<_>, Vec<_>) = term.into_iter().partition(|literal| literal.holds);
     let mut matcher = Matcher::default();
-    let mut rest = Vec::new();
+    let only = |test: &Test| {
+        let mut only = Matcher::default();
+        place(&mut only, test);
+        only
+    };
+    let mut twice = Vec::new();
     for literal in positive {
         if !place(&mut matcher, &literal.test) {
-            rest.push(literal);
+            twice.push(Matcher { not: vec![only(&literal.test)], ..Matcher::default() });
         }
     }
-    let mut excluded: Option<Test> = None;
+    let mut excluded: Vec<Test> = Vec::new();
     for literal in negative {
-        if let Some(opposite) = opposite(&literal.test)
-            && place(&mut matcher, &opposite)
-        {
-            continue;
-        }
-        let Some(earlier) = &mut excluded else {
-            excluded = Some(literal.test);
-            continue;
-        };
-        if !earlier.or(&literal.test) {
-            let mut both = earlier.clone().heeding_case();
-            if !both.or(&literal.test.heeding_case()) {
-                return None;
-            }
-            *earlier = both;
+        let is_placed = opposite(&literal.test).is_some_and(|opposite| place(&mut matcher, &opposite));
+        if !is_placed && !excluded.iter_mut().any(|earlier| earlier.or(&literal.test)) {
+            excluded.push(literal.test);
         }
     }
-    if rest.is_empty() {
-        matcher.not = excluded.map(|test| {
-            let mut not = Matcher::default();
-            place(&mut not, &test);
-            Box::new(not)
-        });
-        return Some(matcher);
-    }
-    rest.extend(excluded.map(|test| Literal { test, holds: false }));
-    let inner = self::matcher(rest)?;
-    matcher.not = Some(Box::new(Matcher { not: Some(Box::new(inner)), ..Matcher::default() }));
-    Some(matcher)
+    matcher.not = excluded.iter().map(only).chain(twice).collect();
+    matcher
 }
 
 /// The test that holds whenever this one does not. None when there is no such test.
@@ -125,7 +112,7 @@ fn opposite(test: &Test) -> Option<Test> {
     let of = |field: &FieldTest| match field {
         FieldTest::Present => Some(FieldTest::Absent),
         FieldTest::Absent => Some(FieldTest::Present),
-        FieldTest::Any(_) => None,
+        FieldTest::Any(_) | FieldTest::Caseless(_) => None,
     };
     match test {
         Test::Header(name, field) => Some(Test::Header(name.clone(), of(field)?)),
@@ -145,6 +132,7 @@ fn place(matcher: &mut Matcher, test: &Test) -> bool {
     };
     match test {
         Test::Host(hosts) if matcher.hosts.is_empty() => matcher.hosts.clone_from(hosts),
+        Test::Source(ranges) if matcher.sources.is_empty() => matcher.sources.clone_from(ranges),
         Test::Method(methods) if matcher.methods.is_empty() => matcher.methods.clone_from(methods),
         Test::Path(path) if matcher.path.is_none() => matcher.path = Some(path.clone()),
         Test::Header(name, test) => return put(&mut matcher.headers, name, test),

@@ -4,7 +4,7 @@ mod fetch;
 
 use std::collections::HashMap;
 
-use crate::condition::{Condition, Test};
+use crate::condition::Condition;
 use crate::note::{Notes, similar};
 use crate::word::Word;
 
@@ -40,12 +40,6 @@ impl Acls {
                 format!("{what} cannot be asked of a request; rules that use it say what becomes of them"),
             ),
             None if condition == Condition::Never => notes.mapped(line, "nothing: it never holds here"),
-            None if matches!(condition, Condition::Test(Test::Host(_))) => {
-                notes.mapped(
-                    line,
-                    "routes[].match.host, where rules use it; a port that a client names is ignored",
-                );
-            }
             None => notes.mapped(line, "routes[].match, where rules use it"),
         }
         self.named.entry(name.text.clone()).or_default().push(condition);

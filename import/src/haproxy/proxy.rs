@@ -72,7 +72,9 @@ impl Proxy {
         match keyword {
             "bind" if self.takes_connections => self.binds.extend(bind::read(line, notes)),
             "acl" | "server" | "server-template" | "dispatch" | "use_backend" | "http-request"
-            | "redirect" | "block" | "monitor-uri" | "tcp-request" | "bind" => return false,
+            | "http-response" | "redirect" | "block" | "monitor-uri" | "tcp-request" | "bind" => {
+                return false;
+            }
             _ => {
                 if !self.settings.read(line, notes) {
                     notes.unknown(line, "word of a section", known());
@@ -113,6 +115,8 @@ impl Proxy {
                 let line: Vec<Word> = line[..1].iter().chain(&words).chain(&line[1..]).cloned().collect();
                 self.rules.http_request(&line, acls, notes);
             }
+            "http-response" if self.settings.http => self.rules.http_response(line, notes),
+            "http-response" => notes.not_needed(line, "in mode tcp no header is read"),
             "tcp-request" => self.rules.tcp_request(line, acls, notes),
             "redirect" => self.rules.redirect(line, acls, notes),
             "monitor-uri" => self.rules.monitor_uri(line, notes),

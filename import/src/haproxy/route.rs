@@ -5,11 +5,12 @@ use std::collections::HashSet;
 use super::backend::Backends;
 use super::bind::Bind;
 use super::global::Global;
+use super::headers;
 use super::proxy::Proxy;
 use super::rule::{Rule, What};
 use crate::address;
-use crate::condition::{Condition, matchers};
-use crate::model::{Action, Config, Listener, Matcher, Response, Route};
+use crate::condition::{Condition, Test, matchers};
+use crate::model::{Action, Config, Headers, Listener, Matcher, Response, Route};
 use crate::name::Names;
 use crate::note::{Notes, similar};
 use crate::word::{Word, joined};
@@ -200,6 +201,9 @@ impl Builder<'_> {
                 "in mode tcp a listener has one upstream; give it a listener of its own",
             );
         }
+        for rule in &proxy.rules.request_headers {
+            self.notes.not_needed(&rule.line, "in mode tcp no header is read");
+        }
         let itself = Some(&proxy.name).filter(|_| !proxy.servers.is_empty());
         let target = proxy.settings.default_name().or(itself);
         let Some(upstream) = target.and_then(|name| self.backends.find(&name.text)).flatten() else {
@@ -236,6 +240,8 @@ impl Builder<'_> {
     fn http(&mut self, proxy: &Proxy, binds: &[Bind]) {
         let listeners: Vec<Listener> = binds.iter().map(|bind| self.listener(proxy, bind)).collect();
         let names: Vec<String> = listeners.iter().map(|listener| listener.name.clone()).collect();
+        self.sources(proxy, &listeners);
+        headers::tell_late(&proxy.rules, self.notes);
         self.config.listeners.extend(listeners);
         let mut decided = false;
         for rule in proxy.rules.in_order() {
@@ -261,8 +267,21 @@ impl Builder<'_> {
                 let about = "HAProxy answers 503 where no backend is chosen".to_owned();
                 let action = Action::Respond(Response::status(503));
                 let wanted = format!("{}-none", proxy.name.text);
-                self.route(&names, &wanted, Matcher::default(), &action, vec![about]);
+                let route = Route { listeners: names, about: vec![about], ..Route::to(action) };
+                self.route(&wanted, Matcher::default(), route);
             }
+        }
+    }
+
+    /// Notes the rules that ask for the client where somebody else may speak for it.
+    fn sources(&self, proxy: &Proxy, listeners: &[Listener]) {
+        let speaks =
+            listeners.iter().any(|listener| !listener.except.is_empty() || !listener.trust.is_empty());
+        let asks = |rule: &&Rule| rule.condition.has(&|test| matches!(test, Test::Source(_)));
+        for rule in proxy.rules.in_order().filter(|_| speaks).filter(asks) {
+            let what = "routes[].match.source; behind a proxy of `forwarded.except` or `forwarded.trust` it is whom \
+                that forwards for, not the proxy";
+            self.notes.mapped(&rule.line, what);
         }
     }
 
@@ -322,9 +341,19 @@ impl Builder<'_> {
                 );
             }
         }
-        let action = upstream.map_or_else(|| Action::Respond(Response::status(503)), Action::Upstream);
         let wanted = format!("{}-{}", proxy.name.text, name.text);
-        self.told(listeners, line, condition, &wanted, &action)
+        let Some(upstream) = upstream else {
+            return self.told(listeners, line, condition, &wanted, &Action::Respond(Response::status(503)));
+        };
+        let action = Action::Upstream(upstream);
+        let of_backend =
+            target.filter(|target| target.name.place != proxy.name.place).map(|target| &target.rules);
+        headers::tell(&proxy.rules, of_backend, self.notes);
+        for variant in headers::variants(condition, &proxy.rules, of_backend) {
+            let headers = (&variant.request, &variant.response);
+            self.told_with(listeners, line, &variant.condition, &wanted, &action, headers);
+        }
+        *condition == Condition::Always
     }
 
     /// Adds the routes of a condition, and notes when that cannot be done. Returns whether they take every request.
@@ -335,6 +364,19 @@ impl Builder<'_> {
         condition: &Condition,
         wanted: &str,
         action: &Action,
+    ) -> bool {
+        let none = Headers::default();
+        self.told_with(listeners, line, condition, wanted, action, (&none, &none))
+    }
+
+    fn told_with(
+        &mut self,
+        listeners: &[String],
+        line: &[Word],
+        condition: &Condition,
+        wanted: &str,
+        action: &Action,
+        (request, response): (&Headers, &Headers),
     ) -> bool {
         let about =
             vec![format!("line {}: {}", line.first().map_or(0, |word| word.place.line), joined(line))];
@@ -350,8 +392,13 @@ impl Builder<'_> {
                     Action::Respond(response) => format!("a route that answers {}", response.status),
                 };
                 self.notes.mapped(line, what);
-                all.into_iter()
-                    .for_each(|matcher| self.route(listeners, wanted, matcher, action, about.clone()));
+                for matcher in all {
+                    let (request_headers, response_headers) = (request.clone(), response.clone());
+                    let (listeners, about) = (listeners.to_vec(), about.clone());
+                    let route = Route::to(action.clone());
+                    let route = Route { listeners, about, request_headers, response_headers, ..route };
+                    self.route(wanted, matcher, route);
+                }
             }
             Err(what) => {
                 let what = format!("{what} cannot be asked of a request; the requests take the rules below");
@@ -361,21 +408,7 @@ impl Builder<'_> {
         *condition == Condition::Always
     }
 
-    fn route(
-        &mut self,
-        listeners: &[String],
-        wanted: &str,
-        matcher: Matcher,
-        action: &Action,
-        about: Vec<String>,
-    ) {
-        self.config.routes.push(Route {
-            name: self.routes.give(wanted),
-            about,
-            listeners: listeners.to_vec(),
-            matcher,
-            idempotent: false,
-            action: action.clone(),
-        });
+    fn route(&mut self, wanted: &str, matcher: Matcher, route: Route) {
+        self.config.routes.push(Route { name: self.routes.give(wanted), matcher, ..route });
     }
 }

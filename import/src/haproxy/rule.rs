@@ -1,6 +1,9 @@
 //! Rules of a section, in their order: what is refused, redirected or answered, and which backend gets the rest.
 
 mod answer;
+mod headers;
+
+pub(crate) use headers::{Change, HeaderRule};
 
 use super::acl::Acls;
 use crate::condition::Condition;
@@ -33,6 +36,9 @@ pub(crate) struct Rules {
     pub(crate) request: Vec<Rule>,
     pub(crate) redirect: Vec<Rule>,
     pub(crate) backend: Vec<Rule>,
+    /// What changes header fields of requests and of answers, in their order.
+    pub(crate) request_headers: Vec<HeaderRule>,
+    pub(crate) response_headers: Vec<HeaderRule>,
     /// What `http-request allow` took out of the rules below it.
     allowed: Vec<Condition>,
     /// Whether it shows metrics to Prometheus.
@@ -87,7 +93,6 @@ impl Rules {
             return notes.error(line, "it needs an action");
         };
         let (name, _) = super::balance::call(&action.text);
-        let unconditional = condition.is_empty();
         let Ok(condition) = acls.condition(condition, notes) else { return };
         let answer = match name {
             "allow" => {
@@ -106,9 +111,9 @@ impl Rules {
                 notes.not_needed(line, "/metrics is at `admin.address`");
                 None
             }
-            "set-header" => {
-                self.set_header(line, rest, unconditional, notes);
-                None
+            "set-header" | "add-header" | "del-header" => {
+                self.header(name, line, rest, condition, notes);
+                return;
             }
             _ => {
                 other(name, line, words, notes);
@@ -160,31 +165,52 @@ impl Rules {
         self.allowed.push(condition.closed());
     }
 
-    fn set_header(&mut self, line: &[Word], rest: &[Word], unconditional: bool, notes: &Notes) {
-        let [name, value, ..] = rest else { return notes.error(line, "it needs a name and a value") };
-        let lower = name.text.to_ascii_lowercase();
-        match lower.as_str() {
-            "host"
-                if unconditional && !value.text.contains('%') && crate::lint::header_value(&value.text) =>
+    /// Reads `http-response ACTION …`.
+    pub(crate) fn http_response(&mut self, line: &[Word], notes: &Notes) {
+        let (words, condition) = parted(&line[1..]);
+        match words {
+            [] => notes.error(line, "it needs an action"),
+            [action, rest @ ..]
+                if ["set-header", "add-header", "del-header"].contains(&action.text.as_str()) =>
             {
-                self.host_header = Some(value.text.clone());
-                notes.mapped(line, "upstreams.*.host_header");
-            }
-            "x-forwarded-proto" | "x-forwarded-for" | "x-forwarded-host" => {
-                notes.not_needed(
-                    line,
-                    "listeners.*.forwarded sends it; behind a TLS terminator, name its address in `trust`",
-                );
-            }
-            "x-request-id" => notes.not_needed(line, "each request gets an x-request-id"),
-            "x-real-ip" | "x-client-ip" => {
-                notes.not_supported(line, "X-Forwarded-For tells the client's address")
+                if !condition.is_empty() {
+                    let why = "what is done to an answer depends on its route alone: write a route for the condition";
+                    return notes.not_supported(line, why);
+                }
+                if let Some(change) = headers::change(&action.text, line, rest, headers::Side::Answer, notes)
+                {
+                    let condition = Condition::Always;
+                    notes.mapped(line, format!("routes[].response_headers.{}", change.key()));
+                    self.response_headers.push(HeaderRule { line: line.to_vec(), condition, change });
+                }
             }
             _ => notes.not_supported(
                 line,
-                "headers are not rewritten; let the application or its web server do it",
+                "answers are passed on as they come, but for header fields that are set, added or removed",
             ),
         }
+    }
+
+    fn header(&mut self, action: &str, line: &[Word], rest: &[Word], condition: Condition, notes: &Notes) {
+        let fixed_host = |value: &&Word| !value.text.contains('%') && crate::lint::header_value(&value.text);
+        let is_host = rest.first().is_some_and(|name| name.text.eq_ignore_ascii_case("host"));
+        let host = rest.get(1).filter(fixed_host).filter(|_| is_host && action == "set-header");
+        if let (Some(host), Condition::Always) = (host, &condition) {
+            self.host_header = Some(host.text.clone());
+            return notes.mapped(line, "upstreams.*.host_header");
+        }
+        if let Some(what) = condition.unknown() {
+            let text = format!("{what} cannot be asked of a request: the header is left as it is");
+            return notes.not_supported(line, text);
+        }
+        let Some(change) = headers::change(action, line, rest, headers::Side::Request, notes) else { return };
+        let allowed = self.allowed.iter().cloned().map(Condition::negated);
+        let condition = Condition::all(std::iter::once(condition).chain(allowed));
+        if condition == Condition::Never {
+            return notes.not_needed(line, "its condition never holds here");
+        }
+        notes.mapped(line, format!("routes[].request_headers.{}", change.key()));
+        self.request_headers.push(HeaderRule { line: line.to_vec(), condition, change });
     }
 }
 
@@ -247,7 +273,7 @@ const ACTIONS: [&str; 24] = [
 /// What to do instead of actions that begin like this.
 #[rustfmt::skip] // one line per row, so that it reads as the table it is
 const OTHERS: &[(&str, &str)] = &[
-    ("add-header del-header replace-header replace-value set-cookie early-hint", "headers are not rewritten; let the application or its web server do it"),
+    ("replace-header replace-value set-cookie early-hint", "header fields are set, added and removed, not edited; let the application do it"),
     ("set-path replace-path set-pathq replace-pathq set-uri replace-uri set-query set-method normalize-uri", "requests are passed on as they came; let the application take the path as it is"),
     ("track-sc sc-", "nothing is counted per client; use nftables or the application"),
     ("set-log-level capture", "the access log has its fields: `telemetry.access_log`"),
@@ -258,10 +284,6 @@ const OTHERS: &[(&str, &str)] = &[
 
 /// Notes an action that decides nothing about where a request goes.
 fn other(name: &str, line: &[Word], words: &[Word], notes: &Notes) {
-    let header = words.get(1).map(|word| word.text.to_ascii_lowercase());
-    if name == "add-header" && header.as_deref() == Some("x-forwarded-proto") {
-        return notes.not_needed(line, "listeners.*.forwarded sends it");
-    }
     let begins = |beginnings: &str| beginnings.split(' ').any(|beginning| name.starts_with(beginning));
     match OTHERS.iter().find(|(beginnings, _)| begins(beginnings)) {
         Some((_, why)) => notes.not_supported(line, *why),

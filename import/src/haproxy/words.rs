@@ -160,7 +160,6 @@ pub(crate) const PROXY: &[Row] = &[
     ("errorfiles", NOT_SUPPORTED, "answers of the balancer are short texts; let the application show its own pages"),
     ("errorloc*", NOT_SUPPORTED, "answers of the balancer are short texts; let the application show its own pages"),
     ("http-error", NOT_SUPPORTED, "answers of the balancer are short texts; let the application show its own pages"),
-    ("http-response", NOT_SUPPORTED, "answers are passed on as they come; let the application write its headers"),
     ("http-after-response", NOT_SUPPORTED, "answers are passed on as they come; let the application write its headers"),
     ("http-send-name-header", NOT_SUPPORTED, "`upstreams.*.response_header` tells the client which backend answered"),
     ("filter", NOT_SUPPORTED, "there are no filters; do it in the application"),

@@ -190,6 +190,8 @@ impl Routes<'_> {
                 listeners: listeners.to_vec(),
                 matcher,
                 idempotent: rule.idempotent,
+                request_headers: rule.request_headers.clone(),
+                response_headers: rule.response_headers.clone(),
                 action: rule.action.clone(),
             });
         }

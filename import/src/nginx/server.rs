@@ -1,6 +1,7 @@
 //! Blocks `server` of `http`: what each does with requests, in the order in which it is decided.
 
 use super::action;
+use super::headers;
 use super::listen::{self, Listen};
 use super::location::{self, How, Location};
 use super::lua;
@@ -12,7 +13,7 @@ use super::words;
 use crate::address;
 use crate::condition::{Condition, Test};
 use crate::lint;
-use crate::model::{Action, FieldTest, PathTests, Response, Tests};
+use crate::model::{Action, FieldTest, Headers, PathTests, Response, Tests};
 use crate::note::Notes;
 use crate::word::joined;
 
@@ -50,6 +51,8 @@ pub(crate) struct Rule {
     pub(crate) condition: Condition,
     pub(crate) action: Action,
     pub(crate) idempotent: bool,
+    pub(crate) request_headers: Headers,
+    pub(crate) response_headers: Headers,
 }
 
 impl<'a> Server<'a> {
@@ -160,7 +163,8 @@ impl<'a> Server<'a> {
             let about = "nginx looks for a file where no location is chosen".to_owned();
             let action = Action::Respond(Response::status(404));
             let wanted = format!("{label}-none");
-            self.rules.push(Rule { wanted, about, condition: Condition::Always, action, idempotent: false });
+            let none = rule(wanted, self.directive, Condition::Always, action);
+            self.rules.push(Rule { about, ..none });
         }
     }
 
@@ -202,7 +206,20 @@ impl<'a> Server<'a> {
             )
         }));
         others(block, notes);
-        let action = action::of_location(location.directive, &settings, groups, name.as_deref(), notes);
+        let refused = Condition::all([condition.clone(), settings.access.refused()]);
+        let decides_before = block.iter().any(|directive| directive.name() == "return");
+        if refused != Condition::Never && !decides_before {
+            rules.push(rule(format!("{wanted}-deny"), location.directive, refused, closed()));
+        }
+        let action = if settings.access.refused() == Condition::Always && !decides_before {
+            rules.pop();
+            for passed in block.iter().filter(|directive| directive.name() == "proxy_pass") {
+                notes.not_needed(&passed.words, "nobody is let in");
+            }
+            closed()
+        } else {
+            action::of_location(location.directive, &settings, groups, name.as_deref(), notes)
+        };
         let bare = location.text.trim_end_matches('/');
         let adds_slash = matches!(action, Action::Upstream(_))
             && matches!(location.how, How::Prefix | How::FinalPrefix)
@@ -219,6 +236,14 @@ impl<'a> Server<'a> {
         last.idempotent = settings.next.as_ref().is_some_and(|next| next.idempotent)
             && matches!(last.action, Action::Upstream(_));
         rules.push(last);
+        let name = name.unwrap_or_default();
+        for rule in &mut rules {
+            if matches!(rule.action, Action::Upstream(_)) {
+                rule.request_headers = headers::of_requests(&settings.headers, &name, tls);
+            }
+            rule.response_headers =
+                headers::of_answers(&settings.added, &settings.hidden, &name, tls, &rule.action);
+        }
         self.rules.extend(rules);
     }
 
@@ -241,7 +266,8 @@ fn closed() -> Action {
 
 fn rule(wanted: String, directive: &Directive, condition: Condition, action: Action) -> Rule {
     let about = format!("line {}: {}", directive.place().line, joined(&directive.words));
-    Rule { wanted, about, condition, action, idempotent: false }
+    let (request_headers, response_headers) = Default::default();
+    Rule { wanted, about, condition, action, idempotent: false, request_headers, response_headers }
 }
 
 /// The rules of blocks `if` that only return.

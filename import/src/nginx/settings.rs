@@ -1,5 +1,7 @@
 //! What blocks hand down to those within them: timeouts, headers, retries, access.
 
+use super::access::Access;
+use super::headers::{self, Added};
 use super::tree::Directive;
 use crate::address;
 use crate::model::Retries;
@@ -14,7 +16,10 @@ pub(crate) struct Settings {
     pub(crate) read: Option<Span>,
     pub(crate) next: Option<Next>,
     pub(crate) tries: Option<u64>,
+    /// What `proxy_set_header`, `add_header` and `proxy_hide_header` say.
     pub(crate) headers: Vec<(String, Word)>,
+    pub(crate) added: Vec<Added>,
+    pub(crate) hidden: Vec<String>,
     /// In bytes; 0 is no limit.
     pub(crate) body_size: Option<u64>,
     pub(crate) head_size: Option<u64>,
@@ -27,8 +32,8 @@ pub(crate) struct Settings {
     pub(crate) logs_requests: bool,
     /// The status with which those are refused whom plimsoll cannot tell from others. None lets everybody in.
     pub(crate) closed: Option<u16>,
-    /// Whether nobody is let in at all.
-    pub(crate) denies_all: bool,
+    /// Who is let in.
+    pub(crate) access: Access,
 }
 
 /// When another server is asked.
@@ -43,7 +48,7 @@ pub(crate) struct Next {
 const HEAD_MAX: u64 = 48 << 10;
 
 /// Words that `Settings::read` knows, for "is … meant?".
-pub(crate) const KNOWN: [&str; 24] = [
+pub(crate) const KNOWN: [&str; 26] = [
     "proxy_connect_timeout",
     "proxy_read_timeout",
     "proxy_next_upstream",
@@ -63,6 +68,8 @@ pub(crate) const KNOWN: [&str; 24] = [
     "deny",
     "auth_basic",
     "auth_request",
+    "add_header",
+    "proxy_hide_header",
     "proxy_pass",
     "location",
     "server_name",
@@ -78,22 +85,24 @@ impl Settings {
         if has("proxy_set_header") {
             settings.headers.clear();
         }
+        if has("add_header") {
+            settings.added.clear();
+        }
+        if has("proxy_hide_header") {
+            settings.hidden.clear();
+        }
         if has("allow") || has("deny") {
-            (settings.closed, settings.denies_all) = (None, false);
+            settings.access = Access::default();
         }
         for directive in block {
             settings.read(directive, notes);
-        }
-        // A list of who is let in lets nobody in here, but `deny all` alone means what it says.
-        if has("allow") && settings.denies_all {
-            settings.denies_all = false;
         }
         settings
     }
 
     /// Whether the directive is one of those that are read here.
     pub(crate) fn knows(name: &str) -> bool {
-        KNOWN[..19].contains(&name)
+        KNOWN[..21].contains(&name)
     }
 
     fn read(&mut self, directive: &Directive, notes: &Notes) {
@@ -124,7 +133,12 @@ impl Settings {
                 self.head_size = whole.map(|bytes| bytes.clamp(1024, HEAD_MAX));
                 notes.mapped(line, "listeners.*.limits.head, 48KiB at most");
             }
-            "proxy_set_header" => self.header(directive, notes),
+            "proxy_set_header" => self.headers.extend(headers::set(directive, notes)),
+            "add_header" => self.added.extend(headers::add(directive, notes)),
+            "proxy_hide_header" => {
+                self.hidden.push(value.to_ascii_lowercase());
+                notes.mapped(line, "routes[].response_headers.remove");
+            }
             "proxy_next_upstream" => self.next = Some(next(directive, notes)),
             "proxy_next_upstream_tries" => {
                 self.tries = value.parse().ok().filter(|tries| *tries > 0);
@@ -156,20 +170,20 @@ impl Settings {
         let closes = "so that nothing is opened, everybody is refused: remove the route when a firewall or \
             the application decides";
         match directive.name() {
-            "deny" if value == "all" => {
-                (self.closed, self.denies_all) = (Some(403), true);
-                notes.mapped(line, "a route that answers 403");
+            "allow" | "deny" => {
+                let lets_in = directive.name() == "allow";
+                if self.access.add(lets_in, value) {
+                    notes.mapped(line, "routes[].match.source of a route that answers 403");
+                } else {
+                    let effect = if lets_in { "nobody is let in by it" } else { "nobody is refused by it" };
+                    notes.not_supported(
+                        line,
+                        format!(
+                            "a client is known by its address; {effect}: name the range of its addresses"
+                        ),
+                    );
+                }
             }
-            "deny" => {
-                notes.not_supported(
-                    line,
-                    "addresses are not asked of a request: nobody is refused by it, let a firewall do it",
-                );
-            }
-            "allow" => notes.not_supported(
-                line,
-                format!("addresses are not asked of a request; where `deny all` follows, {closes}"),
-            ),
             "auth_basic" if value == "off" => self.closed = None,
             "auth_basic" => {
                 self.closed = Some(401);
@@ -184,40 +198,15 @@ impl Settings {
         }
     }
 
-    fn header(&mut self, directive: &Directive, notes: &Notes) {
-        let line = &directive.words;
-        let [name, value, ..] = directive.arguments() else {
-            return notes.error(line, "it needs a name and a value");
-        };
-        let lower = name.text.to_ascii_lowercase();
-        match lower.as_str() {
-            "host" => notes.mapped(line, "upstreams.*.host_header"),
-            "x-forwarded-for" | "x-forwarded-proto" | "x-forwarded-host" => notes.mapped(
-                line,
-                "listeners.*.forwarded.x_forwarded; a client's own are removed, unless the client is in `trust`",
-            ),
-            "connection" | "upgrade" => notes.not_needed(line, "connections are kept, and `Upgrade` becomes \
-                a tunnel"),
-            "x-request-id" => notes.not_needed(line, "each request gets an x-request-id"),
-            "x-real-ip" | "x-client-ip" => notes.not_supported(line, "X-Forwarded-For tells the client's \
-                address"),
-            "accept-encoding" if value.text.is_empty() => {
-                notes.not_supported(line, "headers are not rewritten; let the application compress nothing");
-            }
-            _ => notes.not_supported(line, "headers are not rewritten; let the application or its web \
-                server do it"),
-        }
-        self.headers.push((lower, value.clone()));
-    }
-
     /// The value that a header is set to.
     pub(crate) fn header_value(&self, name: &str) -> Option<&str> {
         self.headers.iter().rev().find(|(other, _)| other == name).map(|(_, value)| value.text.as_str())
     }
 
-    /// Whether backends are told of the client.
+    /// Whether the list of who forwarded is continued.
     pub(crate) fn tells_client(&self) -> bool {
-        self.headers.iter().any(|(name, _)| name.starts_with("x-forwarded-"))
+        let continues = |value: &Word| value.text.contains("$proxy_add_x_forwarded_for");
+        self.headers.iter().any(|(name, value)| name == "x-forwarded-for" && continues(value))
     }
 
     /// When another server is asked. nginx does so after errors and timeouts, and asks each server once.

@@ -6,9 +6,18 @@ use crate::model::{FieldTest, PathTests, Tests};
 use crate::word::Word;
 
 /// The target of a redirection in plimsoll's form. None when a variable in it has no counterpart.
-pub(crate) fn redirect_target(text: &str, server_name: Option<&str>) -> Option<String> {
+pub(crate) fn redirect_target(target: &str, server_name: Option<&str>) -> Option<String> {
+    if server_name.is_none() && target.contains("server_name") {
+        return None;
+    }
+    text(target, server_name.unwrap_or_default(), false, false).filter(|target| !target.is_empty())
+}
+
+/// A text with variables in plimsoll's form. None when one of them has no counterpart. The client is known `in_headers`
+/// alone.
+pub(crate) fn text(text: &str, server_name: &str, tls: bool, in_headers: bool) -> Option<String> {
     if text.contains(['{', '}']) {
-        return redirect_target(&without_braces(text)?, server_name);
+        return self::text(&without_braces(text)?, server_name, tls, in_headers);
     }
     let mut out = String::new();
     let mut rest = text;
@@ -17,21 +26,27 @@ pub(crate) fn redirect_target(text: &str, server_name: Option<&str>) -> Option<S
         let length = after.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(after.len());
         let (name, tail) = after.split_at(length);
         match name {
-            "host" | "http_host" => out.push_str("{host}"),
+            "host" => out.push_str("{host}"),
+            "http_host" => out.push_str("{authority}"),
             "request_uri" => out.push_str("{path}{query}"),
             "uri" | "document_uri" => out.push_str("{path}"),
             "is_args" => {}
             "args" | "query_string" => out.push_str("{query}"),
-            "scheme" => out.push_str("http"),
-            "server_name" => out.push_str(server_name?),
+            "scheme" => out.push_str(if tls { "https" } else { "http" }),
+            "server_name" => out.push_str(server_name),
+            "remote_addr" | "realip_remote_addr" if in_headers => out.push_str("{client}"),
             _ => return None,
         }
         rest = tail;
     }
     out.push_str(rest);
-    // `?$args` and `$is_args$args` both bring the question mark that {query} has already.
+    // `?$args` and `$is_args$args` both bring the question mark that {query} has already; without it, {query} cannot.
+    let bare = |out: &str| out.replace("?{query}", "").replace("{path}{query}", "").contains("{query}");
+    if in_headers && bare(&out) && !text.contains("$is_args$") {
+        return None;
+    }
     let out = out.replace("?{query}", "{query}");
-    (!out.is_empty() && lint::header_value(&out)).then_some(out)
+    lint::header_value(&out).then_some(out)
 }
 
 /// `${name}` as `$name`, where nothing after it would become a part of the name. None otherwise.

@@ -1,5 +1,6 @@
 //! Writes routes.
 
+use super::headers;
 use super::yaml::Yaml;
 use crate::model::{Action, FieldTest, Matcher, Response, Route, Tests};
 
@@ -19,6 +20,8 @@ pub(crate) fn write(yaml: &mut Yaml, route: &Route) {
     if route.idempotent {
         yaml.value("idempotent", "true");
     }
+    headers::write(yaml, "request_headers", &route.request_headers);
+    headers::write(yaml, "response_headers", &route.response_headers);
     match &route.action {
         Action::Upstream(name) => yaml.value("upstream", name),
         Action::Redirect { to, status } => {
@@ -54,14 +57,20 @@ fn matcher(yaml: &mut Yaml, matcher: &Matcher) {
         }
         yaml.close();
     }
+    yaml.list("source", &matcher.sources);
     yaml.list("method", &matcher.methods);
     fields(yaml, "headers", &matcher.headers);
     fields(yaml, "query", &matcher.query);
-    if let Some(not) = &matcher.not {
-        yaml.open("not");
-        self::matcher(yaml, not);
-        yaml.close();
+    yaml.open("not");
+    match &matcher.not[..] {
+        [only] => self::matcher(yaml, only),
+        several => several.iter().for_each(|not| {
+            yaml.item();
+            self::matcher(yaml, not);
+            yaml.end_item();
+        }),
     }
+    yaml.close();
 }
 
 fn fields(yaml: &mut Yaml, key: &str, fields: &[(String, FieldTest)]) {
@@ -72,6 +81,10 @@ fn fields(yaml: &mut Yaml, key: &str, fields: &[(String, FieldTest)]) {
             FieldTest::Present => yaml.value("present", "true"),
             FieldTest::Absent => yaml.value("present", "false"),
             FieldTest::Any(tests) => self::tests(yaml, tests),
+            FieldTest::Caseless(tests) => {
+                self::tests(yaml, tests);
+                yaml.value("ignore_case", "true");
+            }
         }
         yaml.close();
     }

@@ -1,6 +1,7 @@
 //! One test: what is fetched of a request, how it is compared, and with what.
 
-use crate::condition::{Condition, Test, caseless};
+use crate::address;
+use crate::condition::{Condition, Test};
 use crate::haproxy::balance::call;
 use crate::lint;
 use crate::model::{FieldTest, PathTests, Tests};
@@ -27,6 +28,9 @@ enum Match {
 enum Subject {
     Path,
     Host,
+    /// The host without its port.
+    BareHost,
+    Source,
     Header(String),
     Query(String),
     Cookie(String),
@@ -48,13 +52,14 @@ pub(crate) fn condition(words: &[Word], tls: bool) -> Condition {
     let unknown = || Condition::Unknown(format!("`{}`", shown(&criterion.text)));
     let (fetch, converters) = converters(&criterion.text);
     let (name, argument) = call(fetch);
-    let (subject, comparison) = subject(name, argument, tls);
+    let (mut subject, comparison) = subject(name, argument, tls);
     let mut parts = flags(rest, comparison);
     for converter in converters {
         match converter {
             "lower" | "upper" => parts.ignore_case = true,
-            // The port of a host is ignored by routes anyway.
-            "field(1,:)" | "host_only" | "word(1,:)" if matches!(subject, Subject::Host) => {}
+            "field(1,:)" | "host_only" | "word(1,:)" if matches!(subject, Subject::Host) => {
+                subject = Subject::BareHost;
+            }
             _ => return unknown(),
         }
     }
@@ -65,7 +70,12 @@ pub(crate) fn condition(words: &[Word], tls: bool) -> Condition {
         Subject::Constant(holds) => constant(holds, &parts),
         Subject::Method => methods(&parts).unwrap_or_else(unknown),
         Subject::Path => path(&parts).unwrap_or_else(unknown),
-        Subject::Host => host(&parts).unwrap_or_else(unknown),
+        Subject::BareHost => host(&parts).unwrap_or_else(unknown),
+        // HAProxy compares it with the port that the client names.
+        Subject::Host => {
+            field(&parts).map_or_else(unknown, |test| test_of(Test::Header("host".to_owned(), test)))
+        }
+        Subject::Source => source(&parts).unwrap_or_else(unknown),
         Subject::Header(name) => field(&parts).map_or_else(unknown, |test| test_of(Test::Header(name, test))),
         Subject::Query(name) => field(&parts).map_or_else(unknown, |test| test_of(Test::Query(name, test))),
         Subject::Cookie(name) => cookie(&name, &parts).unwrap_or_else(unknown),
@@ -88,12 +98,13 @@ pub(crate) fn predefined(name: &str) -> Option<Condition> {
         "METH_OPTIONS" => method(&["OPTIONS"]),
         "METH_TRACE" => method(&["TRACE"]),
         "METH_CONNECT" => method(&["CONNECT"]),
+        "LOCALHOST" => Some(test_of(Test::Source(vec!["127.0.0.0/8".to_owned(), "::1".to_owned()]))),
         "HTTP_URL_SLASH" => {
             let tests = Tests { prefix: vec!["/".to_owned()], ..Tests::default() };
             Some(test_of(Test::Path(PathTests { ignore_case: false, tests })))
         }
         "HTTP_CONTENT" | "HTTP_1.0" | "HTTP_1.1" | "HTTP_2.0" | "HTTP_URL_ABS" | "HTTP_URL_STAR"
-        | "LOCALHOST" | "REQ_CONTENT" => Some(Condition::Unknown(format!("`{name}`"))),
+        | "REQ_CONTENT" => Some(Condition::Unknown(format!("`{name}`"))),
         _ => None,
     }
 }
@@ -144,6 +155,7 @@ fn subject(name: &str, argument: Option<&str>, tls: bool) -> (Subject, Match) {
             Some(name) => Subject::Cookie(name.to_owned()),
             None => Subject::Other,
         },
+        ("src", None) => Subject::Source,
         ("method", None) => Subject::Method,
         ("always_true", None) => Subject::Constant(true),
         ("always_false", None) => Subject::Constant(false),
@@ -220,6 +232,13 @@ fn methods(parts: &Parts<'_>) -> Option<Condition> {
     }
 }
 
+/// Ranges of addresses. None when one of them is a name, which HAProxy looks up.
+fn source(parts: &Parts<'_>) -> Option<Condition> {
+    let ranges: Option<Vec<String>> = parts.patterns.iter().map(|text| address::range(text)).collect();
+    let usable = |ranges: &Vec<String>| parts.comparison == Match::Exact && !ranges.is_empty();
+    ranges.filter(usable).map(|ranges| test_of(Test::Source(ranges)))
+}
+
 fn path(parts: &Parts<'_>) -> Option<Condition> {
     let mut tests = text_tests(parts)?;
     if parts.comparison == Match::Found {
@@ -262,9 +281,9 @@ fn field(parts: &Parts<'_>) -> Option<FieldTest> {
         _ => {}
     }
     let tests = text_tests(parts)?;
-    let tests = if parts.ignore_case { caseless(&tests) } else { tests };
     let usable = tests.regex.iter().all(|text| lint::regex(text)) && !tests.is_empty();
-    usable.then_some(FieldTest::Any(tests))
+    let test = if parts.ignore_case { FieldTest::Caseless } else { FieldTest::Any };
+    usable.then(|| test(tests))
 }
 
 /// A cookie stands among others in one header.

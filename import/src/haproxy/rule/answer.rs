@@ -74,7 +74,10 @@ fn response(line: &[Word], rest: &[Word], usual: u16, notes: &Notes) -> Response
         }
     }
     let usable = |(name, value): &(String, String)| {
-        lint::token(name) && lint::header_value(value) && !value.contains("%[") && !lint::is_framing(name)
+        lint::token(name)
+            && lint::header_value(value)
+            && !value.contains("%[")
+            && lint::is_reserved(&name.to_ascii_lowercase()).is_none()
     };
     if !response.headers.iter().all(usable) {
         notes.not_supported(
@@ -121,7 +124,7 @@ pub(crate) fn redirect(line: &[Word], words: &[Word], notes: &Notes) -> Option<A
     };
     let query = if drop_query { "" } else { "{query}" };
     let to = literal(text).map(|text| match kind {
-        "scheme" => format!("{text}://{{host}}{{path}}{query}"),
+        "scheme" => format!("{text}://{{authority}}{{path}}{query}"),
         // A prefix of `/` stands for none, or the path would have two.
         "prefix" => format!("{}{{path}}{query}", text.strip_suffix('/').unwrap_or(&text)),
         _ => text,
@@ -141,10 +144,10 @@ pub(crate) fn redirect(line: &[Word], words: &[Word], notes: &Notes) -> Option<A
 /// A target with what HAProxy puts in, in plimsoll's form. None when there is something else in it.
 fn literal(text: &str) -> Option<String> {
     const PARTS: [(&str, &str); 10] = [
-        ("%[hdr(host)]", "{host}"),
-        ("%[req.hdr(host)]", "{host}"),
-        ("%[req.hdr(Host)]", "{host}"),
-        ("%[hdr(Host)]", "{host}"),
+        ("%[hdr(host)]", "{authority}"),
+        ("%[req.hdr(host)]", "{authority}"),
+        ("%[req.hdr(Host)]", "{authority}"),
+        ("%[hdr(Host)]", "{authority}"),
         ("%[path]", "{path}"),
         ("%[capture.req.uri]", "{path}{query}"),
         ("%[url]", "{path}{query}"),
