@@ -23,6 +23,8 @@ pub(crate) struct Yaml {
 struct Open {
     before: usize,
     after: usize,
+    /// Whether its line began an item, which the next one does if it is taken back.
+    dash: bool,
 }
 
 impl Yaml {
@@ -58,10 +60,10 @@ impl Yaml {
 
     /// A key that holds others, until [`Yaml::close`]. One that comes to hold nothing is not written.
     pub(crate) fn open(&mut self, key: &str) {
-        let before = self.out.len();
+        let (before, dash) = (self.out.len(), self.dash);
         self.line(&format!("{}:", scalar(key)));
         self.depth += STEP;
-        self.open.push(Open { before, after: self.out.len() });
+        self.open.push(Open { before, after: self.out.len(), dash });
     }
 
     pub(crate) fn close(&mut self) {
@@ -70,6 +72,7 @@ impl Yaml {
             && open.after == self.out.len()
         {
             self.out.truncate(open.before);
+            self.dash = open.dash;
         }
     }
 
@@ -204,6 +207,22 @@ mod tests {
         yaml.value("c", "1");
         yaml.close();
         assert_eq!(yaml.finish(), "a:\n  c: 1\n");
+    }
+
+    #[test]
+    fn an_item_keeps_its_dash_when_its_first_key_is_taken_back() {
+        let mut yaml = Yaml::default();
+        yaml.open("a");
+        for value in ["1", "2"] {
+            yaml.item();
+            yaml.open("b");
+            yaml.close();
+            yaml.value("c", value);
+            yaml.value("d", value);
+            yaml.end_item();
+        }
+        yaml.close();
+        assert_eq!(yaml.finish(), "a:\n  - c: 1\n    d: 1\n  - c: 2\n    d: 2\n");
     }
 
     #[test]
