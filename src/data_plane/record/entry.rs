@@ -10,7 +10,7 @@ use crate::data_plane::balance::Words;
 use crate::data_plane::snapshot::Listener;
 use crate::data_plane::worker::Worker;
 use crate::telemetry::{
-    AttemptOutcome, Entry, Label as _, Load, LoggedTry, RefusalReason, TRIES_KEPT, Timings, TraceId,
+    AttemptOutcome, Entry, Label as _, Load, LoggedTry, RefusalReason, TRIES_KEPT, Timings, TraceParent,
 };
 
 /// The status of a connection that does not begin as it must.
@@ -213,8 +213,8 @@ impl<'a> Headers<'a> {
 
 /// Returns the trace id of a W3C `traceparent`, if that has one.
 fn trace_id(traceparent: &[u8]) -> Option<&[u8]> {
-    TraceId::of_parent(traceparent)?;
-    traceparent.split(|byte| *byte == b'-').nth(1)
+    // Where it is valid, it stands in one place.
+    TraceParent::parse(traceparent).and_then(|_| traceparent.get(3..35))
 }
 
 #[cfg(test)]
@@ -231,6 +231,7 @@ mod tests {
         assert_eq!((host, user_agent, request_id), (Some(&b"a"[..]), Some(&b"d"[..]), Some(&b"7"[..])));
         assert_eq!(traceparent.and_then(trace_id), Some(&b"4bf92f3577b34da6a3ce929d0e0e4736"[..]));
         assert_eq!(trace_id(b"00-no such id-00f067aa0ba902b7-01"), None);
+        assert_eq!(trace_id(b"00-4bf92f3577b34da6a3ce929d0e0e4736-no-01"), None, "nobody else would take it");
     }
 
     proptest! {

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::telemetry::TraceParent;
+
 /// How many bytes of a request id are kept: a UUID fits as it is usually written.
 const ID_BYTES: usize = 40;
 
@@ -50,7 +52,7 @@ impl RequestId {
 pub struct TraceId(u128);
 
 impl TraceId {
-    /// Reads the trace id of a `traceparent` header; `None` when it is invalid (W3C Trace Context §3.2.2.3).
+    /// Reads the trace id of a `traceparent` header; `None` when that is invalid, as [`TraceParent::parse`] has it.
     ///
     /// ```
     /// use plimsoll::telemetry::TraceId;
@@ -60,10 +62,7 @@ impl TraceId {
     /// assert_eq!(TraceId::of_parent(b"00-4bf9"), None);
     /// ```
     pub fn of_parent(traceparent: &[u8]) -> Option<Self> {
-        // Version ff is invalid (W3C Trace Context, section 3.2.2.1).
-        let (version, rest) = std::str::from_utf8(traceparent).ok()?.split_once('-')?;
-        let id = rest.split('-').next().filter(|_| version != "ff")?;
-        Self::parse(id).filter(|_| !id.bytes().any(|digit| digit.is_ascii_uppercase()))
+        TraceParent::parse(traceparent).map(|brought| Self(brought.trace))
     }
 
     /// Reads 32 hexadecimal digits; `None` when it is something else, or the invalid id of zeros.
