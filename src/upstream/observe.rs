@@ -65,7 +65,7 @@ impl Upstream {
         transition.map(|transition| {
             let available = self.available();
             let others = available.saturating_sub(usize::from(backend.availability().is_available()));
-            self.observed(transition, others + usize::from(before.is_available()))
+            self.observed(transition, others + usize::from(before.is_available()), available)
         })
     }
 
@@ -91,7 +91,12 @@ impl Upstream {
         if ramping {
             self.publish_now(now);
         }
-        ended.into_iter().map(|(at, transition)| (at, self.observed(transition, available))).collect()
+        if ended.is_empty() {
+            return Vec::new();
+        }
+        let now_available = self.available();
+        let observed = |(at, transition)| (at, self.observed(transition, available, now_available));
+        ended.into_iter().map(observed).collect()
     }
 
     /// Gives a backend another weight. A reload keeps it as long as the file says of this backend what it said before.
@@ -150,8 +155,8 @@ impl Upstream {
         changed
     }
 
-    fn observed(&self, transition: Transition, before: usize) -> Observed {
-        let available = self.available();
+    /// What a transition means where so many were available `before` it, and so many are now.
+    fn observed(&self, transition: Transition, before: usize, available: usize) -> Observed {
         let lost = before > 0 && available == 0;
         let instead = if self.fleet.load().is_fail_open() {
             WhenNoneAvailable::TryAll
