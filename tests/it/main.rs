@@ -12,6 +12,7 @@ mod many_clients;
 mod slow_clients;
 
 // Where they go.
+mod import;
 mod load_aware;
 mod routes;
 mod turns;

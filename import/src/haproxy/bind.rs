@@ -1,6 +1,7 @@
 //! `bind`: where clients connect.
 
 use crate::address;
+use crate::model::Listener;
 use crate::note::{Kind, Notes};
 use crate::table::Row;
 use crate::word::Word;
@@ -184,4 +185,48 @@ fn listening(host: &str) -> Option<String> {
     let found = address::host(host)?;
     let is_address = found.starts_with('[') || found.parse::<std::net::Ipv4Addr>().is_ok();
     (is_address || found.eq_ignore_ascii_case("localhost") || address::is_variable(&found)).then_some(found)
+}
+
+/// The addresses that are left when those that plimsoll cannot have are taken out.
+pub(crate) fn usable(binds: &[Bind], listeners: &[Listener], notes: &Notes) -> Vec<Bind> {
+    let only_tls = binds.iter().all(|bind| bind.tls);
+    let mut usable: Vec<Bind> = Vec::new();
+    for bind in binds {
+        let mut bind = bind.clone();
+        if bind.tls && !only_tls {
+            let what = "plimsoll does not terminate TLS; it is left out: add a listener on loopback for \
+                a TLS terminator, and name it in the routes that it shall have";
+            notes.not_supported(&bind.line, what);
+            continue;
+        }
+        if bind.tls {
+            bind.address = address::behind_tls(&bind.address);
+            let what = "plimsoll does not terminate TLS; it listens on loopback in clear text, for a \
+                TLS terminator on this host that passes on to it";
+            notes.not_supported(&bind.line, what);
+        }
+        if let Some(taken) = listeners.iter().find(|other| address::meet(&other.address, &bind.address)) {
+            let what = format!(
+                "the listener `{}` has {} already; it is left out: give it a port of its own",
+                taken.name, taken.address
+            );
+            notes.not_supported(&bind.line, what);
+            continue;
+        }
+        match usable.iter_mut().find(|other| address::meet(&other.address, &bind.address)) {
+            None => usable.push(bind),
+            Some(other) => match address::wider(&other.address, &bind.address) {
+                Some(wider) => {
+                    let what = format!("{wider} takes its connections too");
+                    let narrow = if wider == other.address { &bind } else { &*other };
+                    notes.not_needed(&narrow.line, what);
+                    if wider != other.address {
+                        *other = bind;
+                    }
+                }
+                None => notes.not_supported(&bind.line, "write `[::]` and the port, which takes both"),
+            },
+        }
+    }
+    usable
 }

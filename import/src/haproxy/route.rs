@@ -3,12 +3,11 @@
 use std::collections::HashSet;
 
 use super::backend::Backends;
-use super::bind::Bind;
+use super::bind::{self, Bind};
 use super::global::Global;
 use super::headers;
 use super::proxy::Proxy;
 use super::rule::{Rule, What};
-use crate::address;
 use crate::condition::{Condition, Test, matchers};
 use crate::model::{Action, Config, Headers, Listener, Matcher, Response, Route};
 use crate::name::Names;
@@ -57,7 +56,7 @@ impl Builder<'_> {
             }
             return;
         }
-        let binds = self.usable(proxy);
+        let binds = bind::usable(&proxy.binds, &self.config.listeners, self.notes);
         if binds.is_empty() {
             self.notes.not_supported(
                 &proxy.head,
@@ -90,54 +89,6 @@ impl Builder<'_> {
             let what = format!("there is no backend `{}` in this file; {hint}", name.text);
             self.notes.error(std::slice::from_ref(name), what);
         }
-    }
-
-    /// The addresses that are left when those that plimsoll cannot have are taken out.
-    fn usable(&self, proxy: &Proxy) -> Vec<Bind> {
-        let only_tls = proxy.binds.iter().all(|bind| bind.tls);
-        let mut usable: Vec<Bind> = Vec::new();
-        for bind in &proxy.binds {
-            let mut bind = bind.clone();
-            if bind.tls && !only_tls {
-                let what = "plimsoll does not terminate TLS; it is left out: add a listener on loopback for \
-                    a TLS terminator, and name it in the routes that it shall have";
-                self.notes.not_supported(&bind.line, what);
-                continue;
-            }
-            if bind.tls {
-                bind.address = address::behind_tls(&bind.address);
-                let what = "plimsoll does not terminate TLS; it listens on loopback in clear text, for a \
-                    TLS terminator on this host that passes on to it";
-                self.notes.not_supported(&bind.line, what);
-            }
-            if let Some(taken) =
-                self.config.listeners.iter().find(|other| address::meet(&other.address, &bind.address))
-            {
-                let what = format!(
-                    "the listener `{}` has {} already; it is left out: give it a port of its own",
-                    taken.name, taken.address
-                );
-                self.notes.not_supported(&bind.line, what);
-                continue;
-            }
-            match usable.iter_mut().find(|other| address::meet(&other.address, &bind.address)) {
-                None => usable.push(bind),
-                Some(other) => match address::wider(&other.address, &bind.address) {
-                    Some(wider) => {
-                        let what = format!("{wider} takes its connections too");
-                        let narrow = if wider == other.address { &bind } else { &*other };
-                        self.notes.not_needed(&narrow.line, what);
-                        if wider != other.address {
-                            *other = bind;
-                        }
-                    }
-                    None => {
-                        self.notes.not_supported(&bind.line, "write `[::]` and the port, which takes both")
-                    }
-                },
-            }
-        }
-        usable
     }
 
     fn listener(&mut self, proxy: &Proxy, bind: &Bind) -> Listener {

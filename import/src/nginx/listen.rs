@@ -153,3 +153,29 @@ impl Sockets {
             .map(|(name, _)| name.as_str())
     }
 }
+
+/// The addresses without those that ask for TLS; if there are no others, these on loopback.
+pub(crate) fn without_tls(listens: Vec<Listen>, notes: &Notes) -> Vec<Listen> {
+    let only_tls = listens.iter().all(|listen| listen.tls);
+    let mut kept = Vec::new();
+    for mut listen in listens {
+        if listen.tls && !only_tls {
+            notes.not_supported(
+                &listen.line,
+                "plimsoll does not terminate TLS; it is left out: add a \
+                listener on loopback for a TLS terminator, and name it in the routes that it shall have",
+            );
+            continue;
+        }
+        if listen.tls {
+            listen.address = address::behind_tls(&listen.address);
+            notes.not_supported(
+                &listen.line,
+                "plimsoll does not terminate TLS; it listens on loopback in \
+                clear text, for a TLS terminator on this host that passes on to it",
+            );
+        }
+        kept.push(listen);
+    }
+    kept
+}

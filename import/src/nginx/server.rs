@@ -10,7 +10,6 @@ use super::tree::{Block, Directive};
 use super::upstream::Groups;
 use super::variable;
 use super::words;
-use crate::address;
 use crate::condition::{Condition, Test};
 use crate::lint;
 use crate::model::{Action, FieldTest, Headers, PathTests, Response, Tests};
@@ -86,7 +85,7 @@ impl<'a> Server<'a> {
         if !says_where {
             listens.push(listen::usual(&directive.words));
         }
-        server.listens = without_tls(listens, notes);
+        server.listens = listen::without_tls(listens, notes);
         server
     }
 
@@ -220,30 +219,14 @@ impl<'a> Server<'a> {
         } else {
             action::of_location(location.directive, &settings, groups, name.as_deref(), notes)
         };
-        let bare = location.text.trim_end_matches('/');
-        let adds_slash = matches!(action, Action::Upstream(_))
-            && matches!(location.how, How::Prefix | How::FinalPrefix)
-            && location.text.ends_with('/')
-            && !bare.is_empty()
-            && !taken.contains(&bare);
-        if adds_slash {
-            let tests = Tests { exact: vec![bare.to_owned()], ..Tests::default() };
-            let condition = Condition::Test(Test::Path(PathTests { ignore_case: false, tests }));
-            let action = Action::Redirect { to: "{path}/{query}".to_owned(), status: 301 };
-            self.slashes.push(rule(format!("{wanted}-slash"), location.directive, condition, action));
+        if matches!(action, Action::Upstream(_)) && !taken.contains(&location.text.trim_end_matches('/')) {
+            self.slashes.extend(slash(location, &wanted, &settings, name.as_deref(), tls));
         }
         let mut last = rule(wanted, location.directive, condition, action);
         last.idempotent = settings.next.as_ref().is_some_and(|next| next.idempotent)
             && matches!(last.action, Action::Upstream(_));
         rules.push(last);
-        let name = name.unwrap_or_default();
-        for rule in &mut rules {
-            if matches!(rule.action, Action::Upstream(_)) {
-                rule.request_headers = headers::of_requests(&settings.headers, &name, tls);
-            }
-            rule.response_headers =
-                headers::of_answers(&settings.added, &settings.hidden, &name, tls, &rule.action);
-        }
+        rewrite(&mut rules, &settings, name.as_deref(), tls);
         self.rules.extend(rules);
     }
 
@@ -257,6 +240,38 @@ impl<'a> Server<'a> {
             .clone()
             .or_else(|| listen().map(|port| format!("port-{port}")))
             .unwrap_or_else(|| "server".to_owned())
+    }
+}
+
+/// The redirection of a path to the location that is the same but for a slash. None where there is no such path.
+fn slash(
+    location: &Location<'_>,
+    wanted: &str,
+    settings: &Settings,
+    name: Option<&str>,
+    tls: bool,
+) -> Option<Rule> {
+    let bare = location.text.strip_suffix('/')?.trim_end_matches('/');
+    if bare.is_empty() || !matches!(location.how, How::Prefix | How::FinalPrefix) {
+        return None;
+    }
+    let tests = Tests { exact: vec![bare.to_owned()], ..Tests::default() };
+    let condition = Condition::Test(Test::Path(PathTests { ignore_case: false, tests }));
+    let action = Action::Redirect { to: "{path}/{query}".to_owned(), status: 301 };
+    let mut slash = [rule(format!("{wanted}-slash"), location.directive, condition, action)];
+    rewrite(&mut slash, settings, name, tls);
+    slash.into_iter().next()
+}
+
+/// Gives rules what the settings say of header fields.
+fn rewrite(rules: &mut [Rule], settings: &Settings, name: Option<&str>, tls: bool) {
+    let name = name.unwrap_or_default();
+    for rule in rules {
+        if matches!(rule.action, Action::Upstream(_)) {
+            rule.request_headers = headers::of_requests(&settings.headers, name, tls);
+        }
+        rule.response_headers =
+            headers::of_answers(&settings.added, &settings.hidden, name, tls, &rule.action);
     }
 }
 
@@ -369,30 +384,4 @@ fn others(block: &[Directive], notes: &Notes) {
             _ => super::other(words::HTTP, directive, notes),
         }
     }
-}
-
-/// The addresses without those that ask for TLS; if there are no others, these on loopback.
-fn without_tls(listens: Vec<Listen>, notes: &Notes) -> Vec<Listen> {
-    let only_tls = listens.iter().all(|listen| listen.tls);
-    let mut kept = Vec::new();
-    for mut listen in listens {
-        if listen.tls && !only_tls {
-            notes.not_supported(
-                &listen.line,
-                "plimsoll does not terminate TLS; it is left out: add a \
-                listener on loopback for a TLS terminator, and name it in the routes that it shall have",
-            );
-            continue;
-        }
-        if listen.tls {
-            listen.address = address::behind_tls(&listen.address);
-            notes.not_supported(
-                &listen.line,
-                "plimsoll does not terminate TLS; it listens on loopback in \
-                clear text, for a TLS terminator on this host that passes on to it",
-            );
-        }
-        kept.push(listen);
-    }
-    kept
 }

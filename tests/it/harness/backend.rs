@@ -131,6 +131,16 @@ impl Backend {
         self.memory.requests.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// How many requests reached the backend so far.
+    pub(crate) fn request_count(&self) -> usize {
+        self.memory.requests.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// The requests that reached the backend after the first `count`.
+    pub(crate) fn requests_after(&self, count: usize) -> Vec<Message> {
+        self.memory.requests.lock().unwrap_or_else(PoisonError::into_inner)[count..].to_vec()
+    }
+
     /// How many connections were made to the backend so far.
     pub(crate) fn connections(&self) -> usize {
         self.memory.connections.load(Ordering::Acquire)
