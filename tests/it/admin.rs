@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::harness::backend::Backend;
+use crate::harness::balancer::Balancer;
 use crate::harness::metrics::promtool;
 use crate::harness::setup::Setup;
 use crate::harness::wire::Wire;
@@ -100,7 +101,9 @@ fn admin_and_traffic_do_not_share_a_port() {
 #[test]
 fn the_page_about_metrics_names_what_is_exported() {
     let backend = Backend::saying("ok");
-    let balancer = Setup::over([&backend]).start();
+    // Families of TCP mode are exported where it is used.
+    let relaying = "listeners:\n  relaying: {address: 127.0.0.1:0, protocol: tcp}";
+    let balancer = Balancer::start(&Setup::over([&backend]).yaml().replacen("listeners:", relaying, 1));
     let name = regex::Regex::new(r"`(plimsoll_[a-z_]+)`").expect("invariant: a constant pattern");
     let page = include_str!("../../monitoring/METRICS.md");
     let described: BTreeSet<&str> = page

@@ -13,6 +13,8 @@ const DID_NOT_HAPPEN: &[(&str, &str, &str)] = &[
     ("annotation Tickets", "ALERTS", "the outage is shorter than the time that its alert waits"),
     ("Connections not taken", "accept_errors", "every connection was accepted"),
     ("Waiting for room", "queue_wait", "no request waited"),
+    ("TCP connections, by how they ended", "tcp_connections", "no listener relays"),
+    ("Length of TCP connections", "tcp_connection_duration", "no listener relays"),
 ];
 
 #[test]
