@@ -23,6 +23,9 @@ use super::worker::Worker;
 /// A direction in which so much came at once is bulky: splicing pays from about here on.
 const BULKY: usize = 32 * 1024;
 
+/// How many reads a direction stays bulky: answers of which the head comes by itself are large all the same.
+const BULKY_READS: u8 = 8;
+
 /// What went through a tunnel.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Carried {
@@ -127,8 +130,8 @@ impl Tunnel<'_> {
 struct Direction {
     held: Option<Buffer>,
     pipe: Option<Pipe>,
-    /// Whether the last time so much came that the next will be spliced.
-    bulky: bool,
+    /// For how many reads more it counts as bulky, so that they are spliced.
+    bulky: u8,
     /// Whether the kernel is to be asked how much has come first: an answer may be large and the only one.
     unknown: bool,
     carried: u64,
@@ -162,10 +165,10 @@ impl Direction {
             ready!(self.poll_flush(cx, worker, to))?;
             if self.unknown {
                 ready!(from.poll_read_ready(cx)).map_err(|_| Broken::From)?;
-                self.bulky = ioctl_fionread(&*from).is_ok_and(|come| come >= BULKY as u64);
+                self.came(ioctl_fionread(&*from).map_or(0, |come| come as usize));
                 self.unknown = false;
             }
-            let count = if self.bulky {
+            let count = if self.bulky > 0 {
                 self.poll_splice(cx, worker, from)
             } else {
                 self.poll_copy(cx, worker, from)
@@ -215,7 +218,7 @@ impl Direction {
     ) -> Poll<std::io::Result<usize>> {
         let (buffer, count) = ready!(worker.buffers.poll_read(cx, from))?;
         self.held = Some(buffer);
-        self.bulky = count >= BULKY;
+        self.came(count);
         Poll::Ready(Ok(count))
     }
 
@@ -228,13 +231,13 @@ impl Direction {
         ready!(from.poll_read_ready(cx))?;
         let Ok(mut pipe) = worker.pipes.take() else {
             // Out of descriptors: it goes without.
-            self.bulky = false;
+            self.bulky = 0;
             return self.poll_copy(cx, worker, from);
         };
         match pipe.poll_fill(cx, from) {
             Poll::Ready(Ok(count)) => {
                 self.pipe = Some(pipe);
-                self.bulky = count >= BULKY;
+                self.came(count);
                 Poll::Ready(Ok(count))
             }
             other => {
@@ -242,6 +245,11 @@ impl Direction {
                 other
             }
         }
+    }
+
+    /// Learns from how much came at once.
+    fn came(&mut self, count: usize) {
+        self.bulky = if count >= BULKY { BULKY_READS } else { self.bulky.saturating_sub(1) };
     }
 
     /// Gives back what it holds.
