@@ -57,18 +57,26 @@ impl AllSeries {
     /// Takes hold of everything that is alive, so that one scrape shows one set of series.
     pub(super) fn live(&self) -> Live<'_> {
         let backend = |at: &BackendSeries| text_of(&[("upstream", &at.upstream), ("backend", &at.backend)]);
+        let backends = self.live_backends();
+        let mut tcp = self.tcp.live();
+        // What was relayed to a backend is shown as long as the backend is. The list is sorted by name.
+        tcp.retain(|at| at.backend.as_ref().is_none_or(|of| is_among(&backends, &at.upstream, of)));
         Live {
-            backends: shown(self.live_backends(), backend),
+            backends: shown(backends, backend),
             upstreams: shown(self.upstreams.live(), |at| text_of(&[("upstream", &at.upstream)])),
             listeners: shown(self.listeners.live(), |at| text_of(&[("listener", &at.listener)])),
             routes: shown(self.routes.live(), |at| text_of(&[("route", &at.route)])),
-            tcp: shown(self.tcp.live(), |at| {
+            tcp: shown(tcp, |at| {
                 text_of(&[("upstream", &at.upstream), ("backend", at.backend.as_deref().unwrap_or(NONE))])
             }),
             unrouted: &self.unrouted,
             process: &self.process,
         }
     }
+}
+
+fn is_among(sorted: &[Arc<BackendSeries>], upstream: &str, backend: &str) -> bool {
+    sorted.binary_search_by(|at| (&*at.upstream, &*at.backend).cmp(&(upstream, backend))).is_ok()
 }
 
 /// What is alive while one scrape runs; each list is sorted by name.

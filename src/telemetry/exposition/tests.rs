@@ -105,6 +105,23 @@ fn a_known_backend_is_shown_with_zeros_until_nobody_holds_it() {
 }
 
 #[test]
+fn a_backend_that_is_over_is_not_shown_though_somebody_holds_it() {
+    let telemetry = Telemetry::new(1);
+    let held = (telemetry.backend("web", "b"), telemetry.tcp("web", Some("b")), telemetry.tcp("web", None));
+    let lines = || {
+        let text = telemetry.render(PageForm::Classic);
+        (text.matches("backend=\"b\"").count(), text.matches("plimsoll_tcp_connections_total{").count())
+    };
+    let (of_it, relayed) = lines();
+    assert!(of_it > 0 && relayed > 0, "{of_it} {relayed}");
+    held.0.end();
+    assert_eq!(lines(), (0, relayed / 2), "those that no backend got stay");
+    let again = telemetry.backend("web", "b");
+    assert_eq!(lines(), (of_it, relayed));
+    drop(again);
+}
+
+#[test]
 fn a_transition_is_visible_with_state_cause_and_time() {
     let telemetry = Telemetry::new(1);
     let backend = telemetry.backend("web", "backend-1");
