@@ -4,16 +4,17 @@
 //! at a time, and whoever finds all of them busy opens another. hyper's low-level connection and the exchange on it are
 //! polled by the same task, so that an answer costs no hand-over between tasks.
 
+use crate::mix::Ask;
 use crate::record::{Failure, Outcome};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1;
-use hyper::header::{HOST, HeaderName, HeaderValue, USER_AGENT};
+use hyper::header::{CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use hyper::{Method, Request, Uri, Version};
 use hyper_util::rt::TokioIo;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
@@ -26,35 +27,62 @@ type Driver = http1::Connection<TokioIo<TcpStream>, Full<Bytes>>;
 pub(crate) struct Job {
     /// The position of the request in the run, from 0.
     pub(crate) number: u64,
+    /// The position of what it asks for in [`Target::asks`].
+    pub(crate) ask: usize,
     pub(crate) due: Instant,
     pub(crate) deadline: Instant,
 }
 
-/// What every connection of a run shares.
+/// What the connections to one server share.
 pub(crate) struct Target {
     pub(crate) address: SocketAddr,
-    pub(crate) method: Method,
+    /// What is asked for anywhere in the run.
+    pub(crate) asks: Arc<[Template]>,
+    pub(crate) keep_alive: bool,
     pub(crate) number_header: Option<HeaderName>,
-    pub(crate) uri: Uri,
-    pub(crate) host: HeaderValue,
     pub(crate) backend_headers: Vec<HeaderName>,
     pub(crate) idle: Idle,
 }
 
+/// A request as it is sent, but for its number.
+pub(crate) struct Template {
+    pub(crate) method: Method,
+    pub(crate) uri: Uri,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
 impl Target {
-    fn request(&self, number: u64) -> Request<Full<Bytes>> {
-        let body = if self.method == Method::POST { Bytes::from_static(b"loadtest") } else { Bytes::new() };
-        let mut request = Request::new(Full::new(body));
-        *request.method_mut() = self.method.clone();
+    fn request(&self, job: &Job) -> Request<Full<Bytes>> {
+        let template = &self.asks[job.ask];
+        let mut request = Request::new(Full::new(template.body.clone()));
+        *request.method_mut() = template.method.clone();
         *request.version_mut() = Version::HTTP_11;
-        *request.uri_mut() = self.uri.clone();
-        let headers = request.headers_mut();
-        headers.insert(HOST, self.host.clone());
-        headers.insert(USER_AGENT, HeaderValue::from_static("plimsoll-loadtest"));
+        *request.uri_mut() = template.uri.clone();
+        *request.headers_mut() = template.headers.clone();
         if let Some(name) = &self.number_header {
-            headers.insert(name, HeaderValue::from(number));
+            request.headers_mut().insert(name, HeaderValue::from(job.number));
         }
         request
+    }
+}
+
+impl Template {
+    /// What `ask` is on the wire. None when its address cannot stand in a request.
+    pub(crate) fn new(ask: Ask, keep_alive: bool) -> Option<Template> {
+        let Ask { method, target, headers: own, body, .. } = ask;
+        let mut headers = HeaderMap::new();
+        headers.insert(HOST, HeaderValue::from_str(target.authority()?.as_str()).ok()?);
+        headers.insert(USER_AGENT, HeaderValue::from_static("plimsoll-loadtest"));
+        if !keep_alive {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        own.keys().for_each(|name| drop(headers.remove(name)));
+        for (name, value) in &own {
+            headers.append(name, value.clone());
+        }
+        let uri = target.path_and_query().map_or("/", |path| path.as_str()).parse().ok()?;
+        Some(Template { method, uri, headers, body })
     }
 }
 
@@ -118,7 +146,7 @@ async fn serve_connection(mut job: Job, target: &Target, record: &impl Fn(Outcom
     let mut driver = Driven { driver: Some(Box::pin(driver)) };
     let mut reused = false;
     loop {
-        let exchange = timeout_at(job.deadline, exchange(&mut sender, target, job.number));
+        let exchange = timeout_at(job.deadline, exchange(&mut sender, target, &job));
         match driver.alongside(exchange).await {
             Err(_) => return fail(job, Failure::Timeout, record),
             Ok(Err(Refused)) if reused => return Some(job),
@@ -127,7 +155,7 @@ async fn serve_connection(mut job: Job, target: &Target, record: &impl Fn(Outcom
                 let broken = answer.result.is_err_and(|failure| failure != Failure::Status);
                 let Answer { result, backend } = answer;
                 record(Outcome { number: job.number, due: job.due, done: Instant::now(), result, backend });
-                if broken {
+                if broken || !target.keep_alive {
                     return None;
                 }
             }
@@ -201,9 +229,9 @@ impl Driven {
     }
 }
 
-async fn exchange(sender: &mut Sender, target: &Target, number: u64) -> Result<Answer, Refused> {
+async fn exchange(sender: &mut Sender, target: &Target, job: &Job) -> Result<Answer, Refused> {
     sender.ready().await.map_err(|_| Refused)?;
-    let request = target.request(number);
+    let request = target.request(job);
     let response = match sender.try_send_request(request).await {
         Ok(response) => response,
         Err(error) if error.message().is_some() => return Err(Refused),

@@ -9,6 +9,7 @@
 //! Modules in reading order:
 //!
 //! - [`plan`]: what to ask, how often, for how long, and what is refused before the first request;
+//! - [`mix`]: the requests themselves, in proportion to their weights;
 //! - [`arrivals`]: the points in time at which requests are due;
 //! - [`load`]: the run: paces the arrivals and hands each to a free connection;
 //! - `pacer`: waits for a point in time more precisely than a millisecond;
@@ -18,6 +19,8 @@
 //! - [`child`]: starts and ends the programs that the benchmarks put load on;
 //! - [`program`]: finds them;
 //! - [`answering`]: the cheapest backends that they can have;
+//! - [`actor`]: kills, stops, freezes and starts backends, and puts them back;
+//! - [`http`]: one exchange beside the load;
 //! - [`story`]: tells what happened to backends under load, in sentences and graphs.
 //!
 //! ```no_run
@@ -36,6 +39,8 @@
 
 pub mod plan;
 
+pub mod mix;
+
 pub mod arrivals;
 
 pub mod load;
@@ -53,5 +58,9 @@ pub mod child;
 pub mod program;
 
 pub mod answering;
+
+pub mod actor;
+
+pub mod http;
 
 pub mod story;

@@ -2,13 +2,21 @@
 //!
 //! It stands apart from the run so that a command line, a scenario and a test describe load in the same words.
 
-use hyper::header::HeaderName;
+use crate::mix::{Ask, MixError};
+use bytes::Bytes;
+use hyper::header::{HeaderMap, HeaderName};
 use hyper::{Method, Uri};
 use std::net::SocketAddr;
 use std::time::Duration;
 
 /// The most buckets that one run keeps; with a bucket per second, ten hours.
 pub const BUCKETS_MAX: u128 = 36_000;
+
+/// The most clients that may ask in turn.
+pub const CONNECTIONS_MAX: usize = 100_000;
+
+/// The highest rate, in requests per second.
+pub const RATE_MAX: f64 = 1_000_000.0;
 
 /// Describes one run: what is asked, how often, for how long, and what counts as too late.
 #[derive(Debug, Clone)]
@@ -19,8 +27,16 @@ pub struct Plan {
     pub method: Method,
     /// A request header that carries the request's number in the run, by which a server finds one that came twice.
     pub number_header: Option<HeaderName>,
+    /// What is asked for, in proportion to the weights; empty for `target` by `method` alone. Each has its own address.
+    pub mix: Vec<Ask>,
+    /// Whether a connection carries one request after another. Otherwise each request has a connection of its own.
+    pub keep_alive: bool,
     /// Requests due per second, on average.
     pub rate: f64,
+    /// How the rate changes over the run, from its start on; empty when it is `rate` all the time.
+    pub legs: Vec<Leg>,
+    /// A closed loop instead of a rate: so many clients, each of which asks again once it has its answer.
+    pub connections: Option<usize>,
     /// How long requests become due; answers may arrive later, by at most `timeout`.
     pub duration: Duration,
     /// How long after it was due a request may be answered in full; then it has failed.
@@ -33,10 +49,23 @@ pub struct Plan {
     pub bucket: Duration,
     /// The name of the phase that the run starts in.
     pub first_phase: String,
+    /// The phases after it: when each begins, counted from the start of the run, in order, and its name.
+    pub phases: Vec<(Duration, String)>,
     /// Response headers that name the backend, in order of preference.
     pub backend_headers: Vec<HeaderName>,
     /// Whether load may leave this machine.
     pub allow_remote: bool,
+}
+
+/// A part of a run in which the rate stays, or changes evenly from one value to another.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Leg {
+    /// How long it lasts.
+    pub duration: Duration,
+    /// Requests due per second at its begin.
+    pub from: f64,
+    /// Requests due per second at its end.
+    pub to: f64,
 }
 
 /// How the points in time at which requests are due are spread.
@@ -69,6 +98,12 @@ pub enum PlanError {
     /// No request may ever be in flight.
     #[error("max in flight is 0; allow at least 1")]
     InFlight,
+    /// A closed loop of no clients, or of more than one machine can be.
+    #[error("{0} connections are not between 1 and {CONNECTIONS_MAX}; choose a number in that range")]
+    Connections(usize),
+    /// What is asked for cannot be mixed.
+    #[error(transparent)]
+    Mix(#[from] MixError),
     /// The name of the target has no address.
     #[error("target `{host}` has no address: {source}; check the name")]
     Resolve {
@@ -94,13 +129,18 @@ impl Plan {
             target: uri,
             method: Method::GET,
             number_header: None,
+            mix: Vec::new(),
+            keep_alive: true,
             rate,
+            legs: Vec::new(),
+            connections: None,
             duration,
             timeout: Duration::from_secs(10),
             arrivals: Arrivals::Constant,
             max_in_flight: 1000,
             bucket: Duration::from_secs(1),
             first_phase: "run".to_owned(),
+            phases: Vec::new(),
             backend_headers: vec![
                 HeaderName::from_static("x-plimsoll-backend"),
                 HeaderName::from_static("x-server"),
@@ -109,38 +149,52 @@ impl Plan {
         })
     }
 
-    /// Checks the plan and looks up the address that it will connect to.
-    pub(crate) async fn resolve(&self) -> Result<SocketAddr, PlanError> {
+    /// Checks the plan and looks up the addresses that it will connect to: those of [`Plan::asks`], one after another.
+    pub(crate) async fn resolve(&self) -> Result<Vec<SocketAddr>, PlanError> {
         self.check()?;
-        let host = self.host()?;
-        let port = self.target.port_u16().unwrap_or(80);
-        let name = format!("{host}:{port}");
-        let found = tokio::net::lookup_host(&name).await.map(|mut addresses| addresses.next());
-        let address = match found {
-            Ok(Some(address)) => address,
-            Ok(None) => {
-                let source = std::io::Error::from(std::io::ErrorKind::NotFound);
-                return Err(PlanError::Resolve { host: name, source });
+        let mut found: Vec<(String, SocketAddr)> = Vec::new();
+        let mut addresses = Vec::new();
+        for ask in self.asks() {
+            let name = format!("{}:{}", host(&ask.target)?, ask.target.port_u16().unwrap_or(80));
+            let known = found.iter().find(|(known, _)| *known == name).map(|(_, address)| *address);
+            let address = match known {
+                Some(address) => address,
+                None => look_up(&name).await?,
+            };
+            if !self.allow_remote && !address.ip().is_loopback() {
+                return Err(PlanError::Remote(address));
             }
-            Err(source) => return Err(PlanError::Resolve { host: name, source }),
-        };
-        if self.allow_remote || address.ip().is_loopback() {
-            Ok(address)
-        } else {
-            Err(PlanError::Remote(address))
+            found.push((name, address));
+            addresses.push(address);
         }
+        Ok(addresses)
     }
 
-    fn host(&self) -> Result<&str, PlanError> {
-        match (self.target.scheme_str(), self.target.host()) {
-            (Some("http"), Some(host)) => Ok(host),
-            _ => Err(PlanError::Target(self.target.to_string())),
+    /// What is asked for, at least one.
+    pub(crate) fn asks(&self) -> Vec<Ask> {
+        if !self.mix.is_empty() {
+            return self.mix.clone();
         }
+        let body = if self.method == Method::POST { Bytes::from_static(b"loadtest") } else { Bytes::new() };
+        let (target, method) = (self.target.clone(), self.method.clone());
+        vec![Ask { weight: 1, method, target, headers: HeaderMap::new(), body }]
+    }
+
+    /// The rate over time, at least one leg.
+    pub(crate) fn rates(&self) -> Vec<Leg> {
+        if self.legs.is_empty() {
+            return vec![Leg { duration: self.duration, from: self.rate, to: self.rate }];
+        }
+        self.legs.clone()
     }
 
     fn check(&self) -> Result<(), PlanError> {
-        if !(0.01..=1_000_000.0).contains(&self.rate) {
-            return Err(PlanError::Rate(self.rate));
+        match self.connections {
+            Some(connections) if !(1..=CONNECTIONS_MAX).contains(&connections) => {
+                return Err(PlanError::Connections(connections));
+            }
+            Some(_) => {}
+            None => self.check_rate()?,
         }
         for (name, span) in [("duration", self.duration), ("timeout", self.timeout), ("bucket", self.bucket)]
         {
@@ -157,6 +211,30 @@ impl Plan {
         }
         Ok(())
     }
+
+    fn check_rate(&self) -> Result<(), PlanError> {
+        // A leg may rest; a run that asks for nothing at all is a mistake.
+        let within = |rate: f64| (0.0..=RATE_MAX).contains(&rate);
+        let rates = || self.legs.iter().flat_map(|leg| [leg.from, leg.to]);
+        if let Some(rate) = rates().find(|rate| !within(*rate)) {
+            return Err(PlanError::Rate(rate));
+        }
+        let highest = if self.legs.is_empty() { self.rate } else { rates().fold(0.0, f64::max) };
+        if (0.01..=RATE_MAX).contains(&highest) { Ok(()) } else { Err(PlanError::Rate(highest)) }
+    }
+}
+
+fn host(target: &Uri) -> Result<&str, PlanError> {
+    match (target.scheme_str(), target.host()) {
+        (Some("http"), Some(host)) => Ok(host),
+        _ => Err(PlanError::Target(target.to_string())),
+    }
+}
+
+async fn look_up(name: &str) -> Result<SocketAddr, PlanError> {
+    let failed = |source| PlanError::Resolve { host: name.to_owned(), source };
+    let mut found = tokio::net::lookup_host(name).await.map_err(failed)?;
+    found.next().ok_or_else(|| failed(std::io::ErrorKind::NotFound.into()))
 }
 
 /// Reads a span of time with its unit: `250ms`, `30s`, `5m`, `1h`, `1.5s`.

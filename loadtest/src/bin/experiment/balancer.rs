@@ -1,8 +1,8 @@
 //! What the balancer tells of itself: who its backends are, whether they are up, and when it changed its mind.
 
-use crate::http;
 use anyhow::Context as _;
 use hyper::StatusCode;
+use loadtest::http;
 use loadtest::story::read_transitions;
 use loadtest::story::recording::Change;
 use serde::Deserialize;

@@ -1,11 +1,11 @@
 //! The experiment itself: load, a kill, a start, and what was seen of it.
 
 use crate::Args;
-use crate::actor::Actor;
 use crate::balancer::Balancer;
 use crate::prometheus::{Prometheus, Series};
 use crate::{ready, record, say, unix_time};
 use anyhow::Context as _;
+use loadtest::actor::{self, Actor};
 use loadtest::load::{Load, Observer};
 use loadtest::plan::Plan;
 use loadtest::report::Report;
@@ -97,11 +97,12 @@ async fn act(
 ) -> anyhow::Result<(SystemTime, SystemTime)> {
     sleep_until(start + args.before).await;
     observer.mark("during");
-    let killed = actor.kill().await.with_context(|| format!("killing {}", args.backend))?;
+    let killed = actor.act(actor::Deed::Kill).await.with_context(|| format!("killing {}", args.backend))?;
     say(&format!("{} is killed", args.backend))?;
     sleep_until(start + args.before + args.outage).await;
     observer.mark("after");
-    let started = actor.start().await.with_context(|| format!("starting {} again", args.backend))?;
+    let started =
+        actor.act(actor::Deed::Start).await.with_context(|| format!("starting {} again", args.backend))?;
     say(&format!("{} is started again", args.backend))?;
     Ok((killed, started))
 }

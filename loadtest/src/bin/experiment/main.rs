@@ -1,23 +1,20 @@
 //! One experiment: load on a running stack, a backend that is killed and started again, and a report of what
 //! Prometheus recorded of it.
 //!
-//! Modules in reading order: `compose` (brings the stack up) · `actor` (kills and starts) · `ready` (waits until
-//! all is there; `balancer`, `prometheus` and `http` ask) · `conduct` (the experiment) · `record` (what was
-//! scraped, for the story, which `loadtest::story` tells).
+//! Modules in reading order: `ready` (waits until all is there; `balancer` and `prometheus` ask) · `conduct` (the
+//! experiment) · `record` (what was scraped, for the story, which `loadtest::story` tells).
 
-mod actor;
 mod balancer;
-mod compose;
 mod conduct;
-mod http;
 mod prometheus;
 mod ready;
 mod record;
 
-use actor::Actor;
 use anyhow::Context as _;
 use clap::Parser;
-use compose::Compose;
+use loadtest::actor::Actor;
+use loadtest::actor::compose::Compose;
+use loadtest::actor::process::{Origin, Process};
 use loadtest::plan::parse_duration;
 use loadtest::story::Story;
 use loadtest::story::folder::Folder;
@@ -143,7 +140,11 @@ async fn main() -> anyhow::Result<ExitCode> {
 /// Brings up what is wanted, experiments on it, and leaves nothing behind that was not there before.
 async fn experiment(args: &Args) -> anyhow::Result<Story> {
     let mut actor = match args.process {
-        Some(id) => Actor::process(id, args.command.clone())?,
+        Some(id) => {
+            let process =
+                Process::found(id, args.command.clone(), Origin::Replaced).context("look at --process")?;
+            Actor::process(process)
+        }
         None => Actor::compose(args.compose(), &args.backend),
     };
     let raise = args.process.is_none() && !args.no_up;

@@ -3,8 +3,8 @@
 //! Raw samples, not rates over a window: a window of some scrapes makes a slope of what was a step, and the report
 //! is about when the steps were.
 
-use crate::http;
 use anyhow::Context as _;
+use loadtest::http;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use std::collections::BTreeMap;

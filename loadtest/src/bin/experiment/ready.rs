@@ -2,10 +2,10 @@
 
 use crate::Args;
 use crate::balancer::Balancer;
-use crate::http;
 use crate::prometheus::Prometheus;
 use crate::unix_time;
 use anyhow::Context as _;
+use loadtest::http;
 use std::time::{Duration, SystemTime};
 use tokio::time::{Instant, sleep};
 

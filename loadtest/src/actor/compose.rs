@@ -13,13 +13,13 @@ const SAID_LINES: usize = 12;
 
 /// A project and the program that runs it.
 #[derive(Debug, Clone)]
-pub(crate) struct Compose {
+pub struct Compose {
     /// The docker program.
-    pub(crate) docker: PathBuf,
+    pub docker: PathBuf,
     /// The name of the project; None for that of the files.
-    pub(crate) project: Option<String>,
+    pub project: Option<String>,
     /// Its files; empty for those that compose looks for.
-    pub(crate) files: Vec<PathBuf>,
+    pub files: Vec<PathBuf>,
 }
 
 impl Compose {
@@ -27,7 +27,7 @@ impl Compose {
     ///
     /// # Errors
     /// When it has containers, or docker is missing.
-    pub(crate) async fn check_absent(&self) -> anyhow::Result<()> {
+    pub async fn check_absent(&self) -> anyhow::Result<()> {
         let running = self.run(&["ps", "--all", "--quiet"]).await?;
         let name = self.project.as_deref().unwrap_or("the project");
         anyhow::ensure!(
@@ -42,7 +42,7 @@ impl Compose {
     ///
     /// # Errors
     /// When something does not become healthy.
-    pub(crate) async fn up(&self) -> anyhow::Result<()> {
+    pub async fn up(&self) -> anyhow::Result<()> {
         self.show(&["up", "--detach", "--wait"]).await
     }
 
@@ -50,7 +50,7 @@ impl Compose {
     ///
     /// # Errors
     /// When docker cannot.
-    pub(crate) async fn down(&self) -> anyhow::Result<()> {
+    pub async fn down(&self) -> anyhow::Result<()> {
         self.show(&["--profile", "*", "down", "--volumes", "--remove-orphans"]).await
     }
 
@@ -58,7 +58,7 @@ impl Compose {
     ///
     /// # Errors
     /// When docker is missing or the command fails, with what it said.
-    pub(crate) async fn run(&self, args: &[&str]) -> anyhow::Result<String> {
+    pub async fn run(&self, args: &[&str]) -> anyhow::Result<String> {
         self.output(self.command(args), args).await
     }
 
@@ -66,7 +66,7 @@ impl Compose {
     ///
     /// # Errors
     /// When there is no such container, or docker says no time.
-    pub(crate) async fn container_time(&self, service: &str, which: &str) -> anyhow::Result<SystemTime> {
+    pub async fn container_time(&self, service: &str, which: &str) -> anyhow::Result<SystemTime> {
         let ids = self.run(&["ps", "--all", "--quiet", service]).await?;
         let id = ids.lines().next().with_context(|| format!("{service} has no container"))?;
         let format = format!("{{{{.State.{which}}}}}");
