@@ -80,7 +80,7 @@ impl Actor {
             Deed::Freeze => Left::Frozen,
             Deed::Continue | Deed::Start => Left::Running,
         };
-        if after != Left::Running {
+        if after != Left::Running && self.left != Left::Absent {
             self.left = after;
         }
         let at = match &mut self.place {

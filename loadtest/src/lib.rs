@@ -16,6 +16,8 @@
 //! - `connection`: one keep-alive connection and the exchanges on it;
 //! - [`record`]: what is kept of each answer: by phase, by second, by backend;
 //! - [`report`]: the record as plain numbers, ready for JSON;
+//! - [`progress`], [`csv`]: a second as a line to watch, the run as a table;
+//! - [`scenario`]: a load test as a file, with what is done meanwhile and what must hold;
 //! - [`child`]: starts and ends the programs that the benchmarks put load on;
 //! - [`program`]: finds them;
 //! - [`answering`]: the cheapest backends that they can have;
@@ -52,6 +54,12 @@ mod connection;
 pub mod record;
 
 pub mod report;
+
+pub mod progress;
+
+pub mod csv;
+
+pub mod scenario;
 
 pub mod child;
 

@@ -188,7 +188,7 @@ impl Plan {
         self.legs.clone()
     }
 
-    fn check(&self) -> Result<(), PlanError> {
+    pub(crate) fn check(&self) -> Result<(), PlanError> {
         match self.connections {
             Some(connections) if !(1..=CONNECTIONS_MAX).contains(&connections) => {
                 return Err(PlanError::Connections(connections));

@@ -22,6 +22,9 @@ pub struct Report {
     /// Latency of the successful requests, from the time they were due.
     #[serde(flatten)]
     pub latency: Latency,
+    /// The same in full, for other quantiles.
+    #[serde(skip)]
+    pub tally: Tally,
     /// How late requests were handed to a connection: the generator's own part in the latencies. 99 of 100 were not later.
     pub lag_p99_ms: Option<f64>,
     /// The latest of them.
@@ -67,6 +70,9 @@ pub struct PhaseReport {
     /// Latency of the successful requests.
     #[serde(flatten)]
     pub latency: Latency,
+    /// The same in full, for other quantiles.
+    #[serde(skip)]
+    pub tally: Tally,
     /// The share of each backend in the successful answers that name one; backends that gave none have 0.
     pub share: BTreeMap<String, f64>,
     /// Successful answers per second of each backend.
@@ -120,6 +126,7 @@ pub(crate) fn report(
         failures: Failure::ALL.iter().map(|kind| (kind.name(), whole.all.failed_by(*kind))).collect(),
         longest_gap_ms: phases.iter().map(|phase| milliseconds(phase.gap)).fold(0.0, f64::max),
         latency: Latency::of(&whole.all),
+        tally: whole.all.clone(),
         lag_p99_ms: lag.quantile_ms(0.99),
         lag_max_ms: lag.quantile_ms(1.0),
         rps: per_second(whole.all.successes(), end.saturating_duration_since(start)),
@@ -149,6 +156,7 @@ fn phase_report(phase: &Phase, end: Instant, names: &[String]) -> PhaseReport {
         failed: phase.span.all.failed(),
         longest_gap_ms: milliseconds(phase.gap),
         latency: Latency::of(&phase.span.all),
+        tally: phase.span.all.clone(),
         share: share(names, &phase.span),
         rps: rps(names, &phase.span, length),
     }

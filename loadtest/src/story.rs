@@ -31,6 +31,7 @@ mod markdown;
 pub mod folder;
 
 pub use graph::GraphError;
+pub(crate) use line::grown;
 pub use line::{Line, Point};
 pub use outage::{Mark, MarkKind, Outage};
 pub use summary::{Phase, Summary};

@@ -52,7 +52,7 @@ impl Failure {
 const LATENCY_MAX: Duration = Duration::from_secs(3600);
 
 /// Counts of requests and failures, and the latencies of the successful requests.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Tally {
     requests: u64,
     failures: [u64; Failure::ALL.len()],

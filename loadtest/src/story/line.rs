@@ -56,7 +56,7 @@ impl Slice<'_> {
 }
 
 /// How much a counter grew from one sample to another. One that shrank began anew with its process, from 0.
-pub(super) fn grown(from: &Sample, to: &Sample, counter: impl Fn(&Sample) -> f64) -> f64 {
+pub(crate) fn grown(from: &Sample, to: &Sample, counter: impl Fn(&Sample) -> f64) -> f64 {
     let (before, after) = (counter(from), counter(to));
     if after >= before { after - before } else { after }
 }

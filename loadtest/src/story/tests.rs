@@ -1,5 +1,6 @@
 use super::recording::{Act, Change, Deed, Sample};
 use super::*;
+use crate::record::Tally;
 use crate::report::{BucketReport, Latency, Report};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -95,6 +96,7 @@ fn client() -> Report {
         failures: BTreeMap::new(),
         longest_gap_ms: 18.4,
         latency,
+        tally: Tally::new(3),
         lag_p99_ms: Some(0.2),
         lag_max_ms: Some(1.0),
         rps: RATE,

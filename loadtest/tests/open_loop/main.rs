@@ -4,9 +4,11 @@
 
 mod server;
 
+use bytes::Bytes;
 use hyper::Method;
-use hyper::header::HeaderName;
+use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use loadtest::load::Load;
+use loadtest::mix::Ask;
 use loadtest::plan::Plan;
 use loadtest::report::Report;
 use server::{Answer, Server};
@@ -183,4 +185,68 @@ async fn a_client_that_asks_in_turn_waits_for_each_answer() {
     assert_eq!(server.connections(), 1);
     assert!(report.requests < 40, "{} requests do not fit between the pauses", report.requests);
     assert!(report.longest_gap_ms >= 200.0, "{}", report.longest_gap_ms);
+}
+
+#[tokio::test]
+async fn a_closed_loop_keeps_its_clients_busy_and_no_more() {
+    // Nobody is answered before all three have asked, and from then on there are always three.
+    let server = Server::start(|n| if n < 3 { Answer::ok("a").held_until(3) } else { Answer::ok("a") }).await;
+    let mut plan = plan(server.address, 1.0, 200 * MS);
+    plan.connections = Some(3);
+    let report = run(plan).await;
+    assert!(report.requests > 3, "{} requests", report.requests);
+    assert_eq!((report.failed, server.requests() as u64), (0, report.requests));
+    assert_eq!(server.connections(), 3);
+}
+
+#[tokio::test]
+async fn a_closed_loop_on_a_closed_port_is_not_an_endless_one() {
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let mut plan = plan(nobody, 1.0, 200 * MS);
+    plan.connections = Some(2);
+    let report = run(plan).await;
+    assert_eq!((report.failed, report.failures["connect"]), (report.requests, report.requests));
+    assert!((2..=42).contains(&report.requests), "{} requests", report.requests);
+}
+
+#[tokio::test]
+async fn without_keep_alive_each_request_has_a_connection() {
+    let server = Server::start(|_| Answer::ok("a").then_close()).await;
+    let mut plan = plan(server.address, 100.0, 100 * MS);
+    plan.keep_alive = false;
+    let report = run(plan).await;
+    assert_eq!((report.requests, report.failed, server.connections()), (10, 0, 10));
+    assert!(server.last_head().contains("connection: close"), "{}", server.last_head());
+}
+
+#[tokio::test]
+async fn a_mix_reaches_each_server_with_its_headers_and_body() {
+    let servers =
+        [Server::start(|_| Answer::ok("a")).await, Server::start(|_| Answer::ok("b").then_close()).await];
+    let ask = |at: usize, weight, method, body| {
+        let target = format!("http://{}/{at}", servers[at].address).parse().unwrap();
+        let headers =
+            HeaderMap::from_iter([(HeaderName::from_static("host"), HeaderValue::from_static("own"))]);
+        Ask { weight, method, target, headers, body: Bytes::from_static(body) }
+    };
+    let mut plan = plan(servers[0].address, 100.0, 400 * MS);
+    plan.mix = vec![ask(0, 3, Method::GET, b""), ask(1, 1, Method::PUT, b"hello")];
+    let report = run(plan).await;
+    assert_eq!((report.requests, report.failed), (40, 0));
+    assert_eq!([servers[0].requests(), servers[1].requests()], [30, 10]);
+    let head = servers[1].last_head();
+    for line in ["PUT /1 HTTP/1.1", "host: own", "content-length: 5"] {
+        assert!(head.lines().any(|found| found == line), "{line} is missing in {head}");
+    }
+}
+
+#[tokio::test]
+async fn planned_phases_divide_the_run_to_the_request() {
+    let server = Server::start(|_| Answer::ok("a")).await;
+    let mut plan = plan(server.address, 100.0, 300 * MS);
+    plan.phases = vec![(100 * MS, "two".to_owned()), (250 * MS, "three".to_owned())];
+    let report = run(plan).await;
+    let phases: Vec<(&str, u64)> =
+        report.phases.iter().map(|phase| (phase.name.as_str(), phase.requests)).collect();
+    assert_eq!(phases, [("run", 10), ("two", 15), ("three", 5)]);
 }

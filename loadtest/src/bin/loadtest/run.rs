@@ -1,38 +1,32 @@
 //! `loadtest run`: puts open-loop load on one address and prints what came back.
 
-use anyhow::Context;
-use clap::{Args, Parser, Subcommand};
+use crate::interrupted;
+use crate::screen::Screen;
+use anyhow::Context as _;
 use loadtest::load::Load;
 use loadtest::plan::{Arrivals, Plan, parse_duration};
 use loadtest::report::{Latency, Report};
 use std::fmt::Write as _;
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// Open-loop HTTP/1.1 load: latency counts from the time a request was due, not from when it was sent.
-#[derive(Parser)]
-#[command(version)]
-struct Cli {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    /// Asks one address at a steady rate and reports; exits 1 when a request failed.
-    Run(RunArgs),
-}
-
-#[derive(Args)]
+/// What to ask for, how often and how long.
+#[derive(clap::Args)]
 #[command(after_help = "Example: loadtest run --url http://127.0.0.1:8080/ --rate 300 --duration 30s")]
-struct RunArgs {
+pub(crate) struct Args {
     /// What to ask for.
     #[arg(long)]
     url: String,
     /// Requests due per second.
     #[arg(long, default_value_t = 100.0)]
     rate: f64,
+    /// A closed loop instead of a rate: so many clients, each of which asks again once it has its answer.
+    #[arg(long, value_name = "N", conflicts_with = "rate")]
+    connections: Option<usize>,
+    /// Give each request a connection of its own.
+    #[arg(long)]
+    no_keep_alive: bool,
     /// How long requests become due.
     #[arg(long, default_value = "10s", value_parser = parse_duration)]
     duration: Duration,
@@ -54,40 +48,47 @@ struct RunArgs {
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
+    /// Show no progress, which is a line per second on stderr when that is a terminal.
+    #[arg(long)]
+    quiet: bool,
 }
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> anyhow::Result<ExitCode> {
-    let Command::Run(args) = Cli::parse().command;
-    let load = Load::new(plan(&args)?).await?;
+/// Exits with 1 when a request failed.
+pub(crate) async fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let load = Load::new(plan(args)?).await?;
     let observer = load.observer();
+    let screen = Screen::new(args.quiet || !std::io::stderr().is_terminal());
     let interrupt = async {
-        let _ = tokio::signal::ctrl_c().await; // without the signal handler the run just takes its time
+        interrupted().await;
         observer.stop();
         std::future::pending::<Report>().await
     };
     let report = tokio::select! {
         report = load.run() => report,
         report = interrupt => report,
+        never = screen.follow(&observer) => match never {},
     };
     let text = if args.json { serde_json::to_string(&report)? } else { text(&report)? };
     writeln!(std::io::stdout().lock(), "{}", text.trim_end()).context("writing the report")?;
     Ok(if report.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn plan(args: &RunArgs) -> anyhow::Result<Plan> {
+fn plan(args: &Args) -> anyhow::Result<Plan> {
     let mut plan = Plan::new(&args.url, args.rate, args.duration)?;
     plan.timeout = args.timeout;
     plan.max_in_flight = args.max_in_flight;
     plan.bucket = args.bucket;
     plan.allow_remote = args.allow_remote;
+    plan.connections = args.connections;
+    plan.keep_alive = !args.no_keep_alive;
     if let Some(seed) = args.poisson {
         plan.arrivals = Arrivals::Poisson { seed };
     }
     Ok(plan)
 }
 
-fn text(report: &Report) -> Result<String, std::fmt::Error> {
+/// The report for people.
+pub(crate) fn text(report: &Report) -> Result<String, std::fmt::Error> {
     let mut out = String::new();
     writeln!(out, "requests     {} ({:.1} answered per second)", report.requests, report.rps)?;
     let kinds: Vec<String> = (report.failures.iter().filter(|(_, count)| **count > 0))
