@@ -68,7 +68,11 @@ pub(super) async fn send(
 ///
 /// # Errors
 /// When nobody listens there, or the answer is no HTTP.
-async fn open(server: &Server, request: Builder, body: Bytes) -> anyhow::Result<Response<Incoming>> {
+pub(super) async fn open(
+    server: &Server,
+    request: Builder,
+    body: Bytes,
+) -> anyhow::Result<Response<Incoming>> {
     match server {
         Server::Address(address) => {
             let stream = TcpStream::connect(address).await?;

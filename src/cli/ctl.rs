@@ -105,7 +105,7 @@ enum Action {
 
 /// A backend by its name and that of its upstream.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Place {
+pub(super) struct Place {
     upstream: Name,
     backend: Name,
 }
@@ -170,7 +170,7 @@ impl Operator {
         Ok(text.to_owned())
     }
 
-    async fn drain(&self, backend: &Place, mut wait: bool) -> anyhow::Result<String> {
+    pub(super) async fn drain(&self, backend: &Place, mut wait: bool) -> anyhow::Result<String> {
         let mut told = self.post(backend, "drain", Bytes::new()).await?;
         while wait {
             // Also before the first look: a worker may have picked the backend a moment ago, and not counted it yet.
@@ -181,11 +181,11 @@ impl Operator {
         Ok(told.sentence(backend))
     }
 
-    async fn ready(&self, backend: &Place) -> anyhow::Result<String> {
+    pub(super) async fn ready(&self, backend: &Place) -> anyhow::Result<String> {
         Ok(self.post(backend, "ready", Bytes::new()).await?.sentence_when_ready(backend))
     }
 
-    async fn weigh(&self, backend: &Place, weight: u32) -> anyhow::Result<String> {
+    pub(super) async fn weigh(&self, backend: &Place, weight: u32) -> anyhow::Result<String> {
         let body = serde_json::json!({ "weight": weight }).to_string();
         let told = self.post(backend, "weight", body.into()).await?;
         Ok(format!("{}, of weight {}", told.sentence(backend), told.weight))

@@ -7,6 +7,7 @@ mod demo;
 mod import;
 mod operator;
 mod run;
+mod top;
 
 use std::process::ExitCode;
 
@@ -28,6 +29,8 @@ enum Command {
     Check(check::Arguments),
     /// Ask a running balancer how it is and why it did what it did; reload it, drain a backend or weigh it.
     Ctl(ctl::Arguments),
+    /// Watch a running balancer in a terminal: what each backend does, second by second; drain one by a key.
+    Top(top::Arguments),
     /// Turn a configuration of HAProxy or nginx into one of plimsoll.
     Import(import::Arguments),
     /// Show traffic moving: three backends, the balancer and steady load, all on this machine.
@@ -43,6 +46,7 @@ pub fn main() -> ExitCode {
         Command::Run(arguments) => run::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Ctl(arguments) => ctl::run(&arguments),
+        Command::Top(arguments) => top::run(&arguments),
         Command::Import(arguments) => import::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::DemoProcess(process) => demo::run_process(process),

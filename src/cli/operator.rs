@@ -1,19 +1,20 @@
 //! The operator: whom the commands ask that speak to a running balancer, and what proves that they may change it.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use bytes::Bytes;
+use hyper::body::Incoming;
 use hyper::http::request::Builder;
-use hyper::{Method, Request, StatusCode};
+use hyper::{Method, Request, Response, StatusCode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
-use super::ask::{Server, send};
+use super::ask::{Server, open, send};
 use crate::control_plane::config::value::address::listen_address;
 
 /// How long the balancer may take to answer. A reload takes as long as the look-ups of its host names, several seconds.
@@ -109,6 +110,13 @@ impl Operator {
         answer.map_err(anyhow::Error::from).flatten().with_context(|| self.no_answer())
     }
 
+    /// Asks for what has no end, and returns its beginning; the rest comes as the balancer tells it.
+    pub(super) async fn listen(&self, path: &str) -> anyhow::Result<Response<Incoming>> {
+        let (server, request) = (self.admin.server(), self.request(Method::GET, path));
+        let answer = timeout(PATIENCE, open(&server, request, Bytes::new())).await;
+        answer.map_err(anyhow::Error::from).flatten().with_context(|| self.no_answer())
+    }
+
     fn request(&self, method: Method, path: &str) -> Builder {
         let request = Request::builder().method(method).uri(path);
         // One that is empty is that of a variable that is not set.
@@ -125,6 +133,17 @@ impl Operator {
             Server::Socket(_) => "`admin.socket` this one?",
         };
         format!("no answer from the admin server at {admin}; is plimsoll running, and is its {asked}")
+    }
+}
+
+/// Writes a text so that it can stand in a query: everything but letters, digits and `-._~` as `%XX` (RFC 3986 §2.1).
+pub(super) fn push_encoded(path: &mut String, text: &str) {
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            path.push(char::from(byte));
+        } else {
+            let _ = write!(path, "%{byte:02X}");
+        }
     }
 }
 

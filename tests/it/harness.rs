@@ -12,6 +12,7 @@ pub(crate) mod own_network;
 pub(crate) mod place;
 pub(crate) mod program;
 pub(crate) mod prometheus;
+pub(crate) mod pty;
 pub(crate) mod setup;
 pub(crate) mod wire;
 

@@ -57,6 +57,7 @@ mod reload;
 mod reload_listeners;
 mod runbook;
 mod start;
+mod top;
 mod traces;
 mod waiting_times;
 mod why;

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use hyper::Method;
 use serde::Deserialize;
 
-use super::super::operator::{Operator, Refused};
+use super::super::operator::{Operator, Refused, push_encoded};
 
 /// Which exchanges to tell of.
 #[derive(Debug, clap::Args)]
@@ -137,17 +137,6 @@ impl Asked {
             }
         }
         path
-    }
-}
-
-/// Writes a text so that it can stand in a query: everything but letters, digits and `-._~` as `%XX` (RFC 3986 §2.1).
-fn push_encoded(path: &mut String, text: &str) {
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            path.push(char::from(byte));
-        } else {
-            let _ = write!(path, "%{byte:02X}");
-        }
     }
 }
 

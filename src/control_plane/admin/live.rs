@@ -19,7 +19,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::guard::{Peer, may_change};
 use super::status::complain;
@@ -40,6 +40,8 @@ pub struct LiveFeed {
     upstreams: CurrentUpstreams,
     board: Arc<Board>,
     load: LoadOfBackend,
+    /// When the process began to be watched: as good as its start.
+    begin: Instant,
     past: Mutex<Past>,
 }
 
@@ -69,7 +71,7 @@ impl LiveFeed {
         board: Arc<Board>,
         load: LoadOfBackend,
     ) -> Self {
-        Self { telemetry, upstreams, board, load, past: Mutex::default() }
+        Self { telemetry, upstreams, board, load, begin: Instant::now(), past: Mutex::default() }
     }
 
     /// Looks once a second, and tells of transitions at once. Never returns; dropping it ends it.
@@ -124,7 +126,7 @@ impl LiveFeed {
         past.history.look(&scene, now.time, now.instant);
         past.greeting = None;
         if !past.viewers.is_empty() {
-            let tick = events::tick(&past.history, &upstreams, &self.telemetry, self.known(now));
+            let tick = events::tick(&past.history, &upstreams, &self.telemetry, self.known(now), self.begin);
             past.viewers.tell(&tick);
         }
         self.count(&mut past);
@@ -156,7 +158,8 @@ impl LiveFeed {
         let mut feed = past.viewers.join()?;
         let greeting = past.greeting.clone().unwrap_or_else(|| {
             let upstreams = (self.upstreams)();
-            events::greeting(&past.history, &upstreams, &self.telemetry, self.known(Now::read()))
+            let known = self.known(Now::read());
+            events::greeting(&past.history, &upstreams, &self.telemetry, known, self.begin)
         });
         past.greeting = Some(greeting.clone());
         feed.begin_with(greeting);
@@ -193,7 +196,7 @@ impl LiveFeed {
 ///   `transitions` are as at `/api/v1/transitions`.
 /// - `access`, first: whether this viewer may change things, as `changes`: allowed, token (with the token), or refused; and
 ///   why not, in `words`.
-/// - `tick`, at once and then each second: `at`, `process` (`version`, `ready`, `generation`), `upstreams` as at
+/// - `tick`, at once and then each second: `at`, `process` (`version`, `ready`, `generation`, `uptime_seconds`), `upstreams` as at
 ///   `/api/v1/upstreams`, where each, and each of its backends, also has a `sample`: what happened in the last second;
 ///   `total` is the sample of everything. A sample is null before the first second is over, and for what is beyond the
 ///   960 tracks that are kept.

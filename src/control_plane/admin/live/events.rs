@@ -7,6 +7,7 @@ use axum::body::Bytes;
 use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Serialize, Serializer};
 use serde_json::json;
+use tokio::time::Instant;
 
 use super::super::guard::Refusal;
 use super::super::upstreams::{BackendView, Known, TransitionView, UpstreamView};
@@ -23,6 +24,7 @@ pub(super) fn greeting(
     upstreams: &[Arc<Upstream>],
     telemetry: &Telemetry,
     known: Known<'_>,
+    begin: Instant,
 ) -> Bytes {
     let past = HistoryView {
         times: history.times().collect(),
@@ -32,16 +34,17 @@ pub(super) fn greeting(
     let mut text = format!("retry: {RETRY}\n");
     push_event(&mut text, "history", &past);
     let mut bytes = text.into_bytes();
-    bytes.extend_from_slice(&tick(history, upstreams, telemetry, known));
+    bytes.extend_from_slice(&tick(history, upstreams, telemetry, known, begin));
     bytes.into()
 }
 
-/// Renders what the last second has brought, and how things are.
+/// Renders what the last second has brought, and how things are in a process that began at `begin`.
 pub(super) fn tick(
     history: &History,
     upstreams: &[Arc<Upstream>],
     telemetry: &Telemetry,
     known: Known<'_>,
+    begin: Instant,
 ) -> Bytes {
     let process = telemetry.process();
     let upstreams = upstreams.iter().map(|upstream| {
@@ -58,6 +61,7 @@ pub(super) fn tick(
             "version": env!("CARGO_PKG_VERSION"),
             "ready": process.ready.get() == 1,
             "generation": process.config_generation.get(),
+            "uptime_seconds": known.now.instant.saturating_duration_since(begin).as_secs(),
         }),
         total: SampleView(history.latest(&TrackName::Total)),
         upstreams: upstreams.collect(),
