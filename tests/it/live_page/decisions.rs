@@ -38,7 +38,7 @@ fn a_decision_is_explained_when_it_is_opened_and_found_again_by_its_request_id()
         "1. backend-1",
         "2. backend-",
         "wait ",
-        "Backends before try 2",
+        "Backends before try ",
         "tried before",
         "✓ picked",
     ] {
