@@ -98,7 +98,7 @@ pub async fn ready_within(patience: Duration, address: SocketAddr, times: usize)
     let deadline = Instant::now() + patience;
     let mut good = 0;
     while good < times {
-        match timeout(Duration::from_secs(1), ask(address, "/")).await {
+        match timeout(Duration::from_secs(1), status_line(address)).await {
             Ok(Ok(text)) if text.starts_with("HTTP/1.1 200") => good += 1,
             last if Instant::now() > deadline => anyhow::bail!("the last answer of {address} is {last:?}"),
             _ => {
@@ -108,6 +108,15 @@ pub async fn ready_within(patience: Duration, address: SocketAddr, times: usize)
         }
     }
     Ok(())
+}
+
+/// Asks for `/` and reads as far as the status: behind a relay nobody need close the connection after the answer.
+async fn status_line(address: SocketAddr) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect(address).await?;
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: ready\r\nConnection: close\r\n\r\n").await?;
+    let mut status = [0; "HTTP/1.1 200".len()];
+    stream.read_exact(&mut status).await?;
+    Ok(String::from_utf8_lossy(&status).into_owned())
 }
 
 /// An address that was free a moment ago: for programs that cannot tell which port they chose themselves.
