@@ -42,7 +42,7 @@ const LINGER: Duration = Duration::from_secs(2);
 const PLAIN_TEXT: &str = "content-type: text/plain; charset=utf-8\r\n";
 
 /// How long a connection that has sent nothing yet may take to do so once the worker drains.
-const FAREWELL: Duration = Duration::from_secs(1);
+pub(super) const FAREWELL: Duration = Duration::from_secs(1);
 
 /// A connection that was accepted.
 #[derive(Debug)]

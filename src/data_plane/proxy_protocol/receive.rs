@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::{Endpoints, Header, parse};
 use crate::data_plane::buffer::Buffer;
 use crate::data_plane::deadline::Deadline;
+use crate::data_plane::exchange::FAREWELL;
 use crate::data_plane::record::log_null;
 use crate::data_plane::snapshot::Listener;
 use crate::data_plane::worker::Worker;
@@ -42,7 +43,16 @@ pub async fn receive(
     let read = if is_trusted(listener, peer.ip()) {
         // Once for all of it, so that nothing is won by sending a byte at a time.
         deadline.arm(listener.timeouts.head);
-        poll_fn(|cx| poll_header(cx, worker, stream, &mut held, deadline)).await
+        let mut hurried = false;
+        poll_fn(|cx| {
+            if worker.is_draining() && !hurried {
+                // Accepted a moment ago: what it has to say is on the way.
+                hurried = true;
+                deadline.arm(FAREWELL.min(listener.timeouts.head));
+            }
+            poll_header(cx, worker, stream, &mut held, deadline)
+        })
+        .await
     } else {
         Err(RefusalReason::BadProxyHeader)
     };

@@ -128,3 +128,18 @@ fn the_ring_tells_where_a_connection_went() {
         told.text().contains("connect_refused") && told.text().contains("backend-2")
     });
 }
+
+#[test]
+fn who_has_not_said_who_it_is_does_not_hold_up_a_drain() {
+    let backends = [echo("hello")];
+    let mut balancer = over(&backends)
+        .listener("proxy_protocol: accept")
+        .listener("timeouts: {head: 10m}")
+        .top("drain: {timeout: 10m}")
+        .start();
+    let mut client = balancer.connect();
+    balancer.expect_metric("plimsoll_listener_active_connections", &[], 1.0);
+    balancer.signal(Signal::TERM);
+    client.expect_end();
+    assert!(balancer.wait().success());
+}
