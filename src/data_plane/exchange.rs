@@ -129,7 +129,7 @@ impl Connection {
         })
     }
 
-    /// Takes up the present configuration; false if this listener is no longer in it.
+    /// Takes up the present configuration; false if this listener is no longer in it, or relays from now on.
     fn refresh(&mut self) -> bool {
         let current = self.worker.snapshot.load();
         if Rc::ptr_eq(&current, &self.snapshot) {
@@ -137,6 +137,10 @@ impl Connection {
         }
         let Some(listener) = current.listener(&self.name) else { return false };
         let settings = &current.listeners[listener];
+        // It has no routes.
+        if settings.relay.is_some() {
+            return false;
+        }
         self.lines = ClientLines::new(&settings.forward, self.client.ip(), settings.address);
         self.snapshot = current;
         self.listener = listener;

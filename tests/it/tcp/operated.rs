@@ -6,6 +6,7 @@ use super::{echo, over};
 use crate::harness::backend::Backend;
 use crate::harness::balancer::Balancer;
 use crate::harness::eventually;
+use crate::harness::setup::Setup;
 use crate::harness::wire::Wire;
 
 #[test]
@@ -127,6 +128,21 @@ fn the_ring_tells_where_a_connection_went() {
         let told = balancer.ask_admin("/api/v1/why");
         told.text().contains("connect_refused") && told.text().contains("backend-2")
     });
+}
+
+#[test]
+fn a_client_of_http_is_served_once_more_when_its_listener_begins_to_relay() {
+    const GET: &str = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
+    let backend = Backend::saying("ok");
+    let setup = Setup::over([&backend]);
+    let balancer = setup.start();
+    let mut client = balancer.connect();
+    assert_eq!(client.exchange(GET).status(), 200);
+    let reloads = balancer.metrics().sum("plimsoll_config_reloads_total", &["result=\"ok\""]);
+    balancer.reload(&setup.listener("protocol: tcp").yaml());
+    balancer.expect_metric("plimsoll_config_reloads_total", &["result=\"ok\""], reloads + 1.0);
+    assert_eq!(client.exchange(GET).status(), 200);
+    client.expect_end();
 }
 
 #[test]
