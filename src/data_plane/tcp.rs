@@ -9,6 +9,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use rustix::net::{RecvFlags, recv};
 use tokio::io::Interest;
@@ -81,11 +82,11 @@ impl<'s> Relaying<'s> {
         let purpose =
             Purpose { only_once: false, waits: true, shared: false, unacknowledged: None, endpoints };
         let (worker, upstream, keys) = (self.worker, &*self.relay.upstream, self.client.ip());
-        let (record, stream) = (&mut self.record, &mut self.stream);
+        let (record, stream, deadline) = (&mut self.record, &self.stream, &self.deadline);
         let mut reach = Reach { worker, upstream, record, tried: &mut tried, keys, purpose };
         loop {
             let claim = match reach.first_claim() {
-                Err(NoPick::Full) => match reach.queue(|cx| poll_broken(stream, cx)).await {
+                Err(NoPick::Full) => match reach.queue(|cx| poll_broken(stream, deadline, cx)).await {
                     Ok(claim) => Ok(claim),
                     Err(InVain::NoneAvailable) => Err(NoPick::NoneAvailable),
                     Err(InVain::Alone) => return Err(TcpOutcome::ClientAbort),
@@ -214,12 +215,19 @@ async fn attempt<'s>(
 }
 
 /// Is ready when a client that waits has broken its connection. One that has only ended its stream may want an answer.
-fn poll_broken(client: &TcpStream, cx: &mut Context<'_>) -> Poll<()> {
+fn poll_broken(client: &TcpStream, deadline: &Deadline, cx: &mut Context<'_>) -> Poll<()> {
     let peek = || Ok(recv(client, &mut [0_u8], RecvFlags::PEEK | RecvFlags::DONTWAIT)?);
     while client.poll_read_ready(cx).is_ready() {
         match client.try_io(Interest::READABLE, peek) {
-            // What comes after these bytes is seen once there is a backend for them.
-            Ok(_) => return Poll::Pending,
+            // The end of a stream, or bytes that wait for a backend. Readiness stays, and they hide what comes after
+            // them from a read: it is looked at again with each tick.
+            Ok(_) => {
+                if !matches!(client.take_error(), Ok(None)) {
+                    return Poll::Ready(());
+                }
+                deadline.arm(Duration::ZERO);
+                return deadline.poll_passed(cx);
+            }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(_) => return Poll::Ready(()),
         }

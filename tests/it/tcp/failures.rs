@@ -140,3 +140,16 @@ fn silence_ends_a_connection_when_it_has_lasted_too_long() {
     client.expect_end();
     balancer.expect_metric("plimsoll_tcp_connections_total", &["outcome=\"idle_timeout\""], 1.0);
 }
+
+#[test]
+fn a_client_that_has_spoken_and_breaks_off_leaves_the_queue() {
+    let backends = [echo("hello")];
+    let balancer = over(&backends).upstream("limits: {in_flight: 1, queue: 1, queue_timeout: 10m}").start();
+    let mut first = balancer.connect();
+    assert_eq!(first.exactly(5), b"hello");
+    let mut second = balancer.connect();
+    second.send("x");
+    balancer.expect_metric("plimsoll_queued_requests", &[], 1.0);
+    second.reset();
+    balancer.expect_metric("plimsoll_tcp_connections_total", &["outcome=\"client_abort\""], 1.0);
+}
