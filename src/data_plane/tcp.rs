@@ -129,6 +129,7 @@ impl<'s> Relaying<'s> {
             idle: self.listener.timeouts.tunnel,
             client: &mut self.stream,
             backend: &mut stream,
+            resets: true,
         };
         // Whoever waits is woken when the backend was to have finished.
         let drained =

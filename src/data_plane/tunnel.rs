@@ -63,6 +63,8 @@ pub struct Tunnel<'x> {
     pub client: &'x mut TcpStream,
     /// The backend's connection.
     pub backend: &'x mut TcpStream,
+    /// Whether a stream that is broken off is to look so to the other side: its connection is reset.
+    pub resets: bool,
 }
 
 /// Which connection of a direction broke.
@@ -84,7 +86,7 @@ impl Tunnel<'_> {
         cut: impl Future<Output = ()>,
         mut moved: impl FnMut(Carried),
     ) -> (Carried, End) {
-        let Self { worker, deadline, idle, client, backend } = self;
+        let Self { worker, deadline, idle, client, backend, resets } = self;
         let mut up = Direction { held: ahead, ..Direction::default() };
         let mut down = Direction { unknown: true, ..Direction::default() };
         let mut cut = pin!(cut);
@@ -120,8 +122,13 @@ impl Tunnel<'_> {
             deadline.poll_passed(cx).map(|()| End::Idle)
         })
         .await;
-        up.release(worker);
-        down.release(worker);
+        // Who has been told the end of the stream has all of it, or will.
+        for (direction, to) in [(&mut up, backend), (&mut down, client)] {
+            direction.release(worker);
+            if resets && !direction.ended {
+                let _ = to.set_zero_linger();
+            }
+        }
         (before, end)
     }
 }

@@ -80,6 +80,7 @@ impl<'s> Forwarding<'_, 's> {
             idle: self.listener.timeouts.tunnel,
             client: &mut connection.stream,
             backend: &mut stream,
+            resets: false,
         };
         let moved = |carried: Carried| {
             shard.sent_bytes.add(carried.up);

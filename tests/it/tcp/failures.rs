@@ -1,9 +1,12 @@
 //! A backend that cannot be connected to is none of the client's business, as long as there is another one.
 
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+
 use super::{at, echo, over};
-use crate::harness::SHORT;
 use crate::harness::backend::Backend;
-use crate::harness::eventually;
+use crate::harness::wire::Wire;
+use crate::harness::{SHORT, eventually};
 
 #[test]
 fn a_refused_connect_is_tried_elsewhere_and_the_client_does_not_notice() {
@@ -139,6 +142,29 @@ fn silence_ends_a_connection_when_it_has_lasted_too_long() {
     }
     client.expect_end();
     balancer.expect_metric("plimsoll_tcp_connections_total", &["outcome=\"idle_timeout\""], 1.0);
+}
+
+#[test]
+fn a_reset_is_passed_on_as_one() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let balancer = at([listener.local_addr().expect("it is bound")]).start();
+    let pair = || {
+        let client = TcpStream::connect(balancer.address).expect("it listens");
+        let mut backend = listener.accept().expect("it connects").0;
+        for stream in [&client, &backend] {
+            stream.set_read_timeout(Some(crate::harness::PATIENCE)).expect("invariant: not zero");
+        }
+        backend.write_all(b"part").expect("the connection stands");
+        (&client).read_exact(&mut [0; 4]).expect("it is relayed");
+        (client, backend)
+    };
+    for client_breaks in [false, true] {
+        let (client, backend) = pair();
+        let (breaking, mut other) = if client_breaks { (client, backend) } else { (backend, client) };
+        Wire::new(breaking).reset();
+        let end = other.read(&mut [0]).map_err(|error| error.kind());
+        assert_eq!(end, Err(ErrorKind::ConnectionReset), "by the client: {client_breaks}");
+    }
 }
 
 #[test]
