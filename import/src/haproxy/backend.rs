@@ -75,18 +75,11 @@ fn upstream(proxy: &Proxy, global: &Global, names: &mut Names, notes: &Notes) ->
     let servers: Vec<&Server> = proxy.servers.iter().filter(|server| server.is_usable()).collect();
     let least = |of: fn(&Server) -> Option<u64>| servers.iter().filter_map(|server| of(server)).min();
     let in_flight = least(|server| server.settings.maxconn);
-    let differs = |of: fn(&Server) -> bool| servers.iter().find(|server| of(server) != of(servers[0]));
     if let Some(server) = servers.iter().find(|server| server.settings.maxconn != servers[0].settings.maxconn)
     {
         notes.not_supported(
             &server.line,
             "servers differ in `maxconn`; limits.in_flight is one for all, the smallest",
-        );
-    }
-    if let Some(server) = differs(|server| server.settings.proxy == Some("v2")) {
-        notes.not_supported(
-            &server.line,
-            "servers differ in the PROXY protocol; upstreams.*.proxy_protocol is one for all, the first",
         );
     }
     let health = health(proxy, &servers, global, notes);
@@ -97,7 +90,7 @@ fn upstream(proxy: &Proxy, global: &Global, names: &mut Names, notes: &Notes) ->
         balance: balance(proxy, notes),
         sticky: settings.sticky.clone().filter(|_| settings.http),
         backends: backends(proxy, notes),
-        proxy_protocol: servers.iter().find_map(|server| server.settings.proxy),
+        proxy_protocol: proxy_protocol(&servers, notes),
         health: Some(health),
         slow_start: servers.iter().filter_map(|server| server.settings.slowstart).max(),
         retries: Some(retries(proxy)),
@@ -111,6 +104,29 @@ fn upstream(proxy: &Proxy, global: &Global, names: &mut Names, notes: &Notes) ->
         host_header: proxy.rules.host_header.clone(),
         ..Upstream::default()
     }
+}
+
+/// The PROXY header that every server wants. None, with a note, where they differ: one that is not waited for, or that
+/// is waited for and does not come, breaks each connection.
+fn proxy_protocol(servers: &[&Server], notes: &Notes) -> Option<&'static str> {
+    let first = servers.first()?;
+    let Some(other) = servers.iter().find(|server| server.settings.proxy != first.settings.proxy) else {
+        return first.settings.proxy;
+    };
+    let wants = |server: &&Server| match server.settings.proxy {
+        None => format!("`{}` wants none", server.name),
+        Some(version) => format!("`{}` wants {version}", server.name),
+    };
+    let all: Vec<String> = servers.iter().map(wants).collect();
+    notes.not_supported(
+        &other.line,
+        format!(
+            "upstreams.*.proxy_protocol is one for all servers, and these differ ({}): it is left off, so nobody \
+            gets a PROXY header; split the backend into one for each kind",
+            all.join(", ")
+        ),
+    );
+    None
 }
 
 fn balance(proxy: &Proxy, notes: &Notes) -> Option<Balance> {
