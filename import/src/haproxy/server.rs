@@ -225,8 +225,7 @@ impl ServerSettings {
             "send-proxy" | "send-proxy-v2" => {
                 let version = if word.is("send-proxy") { "v1" } else { "v2" };
                 self.proxy = Some(version);
-                let what = "`plimsoll check` says whether your release has it";
-                notes.mapped(only, format!("upstreams.*.proxy_protocol: {version}; {what}"));
+                notes.mapped(only, format!("upstreams.*.proxy_protocol: {version}"));
             }
             "no-send-proxy" | "no-send-proxy-v2" => self.proxy = None,
             "agent-check" => self.agent_check = Some(true),

@@ -142,11 +142,7 @@ impl Settings {
             }
             Some("tcp") => {
                 self.http = false;
-                notes.mapped(
-                    line,
-                    "listeners.*.protocol: tcp, with `upstream` instead of routes; `plimsoll check` says \
-                        whether your release has it",
-                );
+                notes.mapped(line, "listeners.*.protocol: tcp, with `upstream` instead of routes");
             }
             _ => notes.not_supported(line, "a listener speaks http or tcp"),
         }

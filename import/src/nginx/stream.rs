@@ -66,10 +66,7 @@ impl Settings {
             "proxy_timeout" => self.timeout = span("listeners.*.timeouts.tunnel"),
             "proxy_protocol" => {
                 self.sends_proxy = value == "on";
-                notes.mapped(
-                    line,
-                    "upstreams.*.proxy_protocol: v1; `plimsoll check` says whether your release has it",
-                );
+                notes.mapped(line, "upstreams.*.proxy_protocol: v1");
             }
             "set_real_ip_from" => match address::range(value) {
                 Some(range) => {
@@ -156,9 +153,7 @@ fn server(
         });
     }
     if config.listeners.len() > already {
-        let what =
-            "listeners.*.upstream, with `protocol: tcp`; `plimsoll check` says whether your release has it";
-        notes.mapped(line, what);
+        notes.mapped(line, "listeners.*.upstream, with `protocol: tcp`");
     } else {
         notes.not_supported(line, "it is of a server that listens nowhere, and goes with it");
     }
