@@ -9,7 +9,7 @@ const NOT_SUPPORTED: Kind = Kind::NotSupported;
 /// Words of `global`.
 #[rustfmt::skip] // one line per word, so that it reads as the table it is
 pub(crate) const GLOBAL: &[Row] = &[
-    ("chroot", NOT_NEEDED, "plimsoll opens no files while it serves; systemd's sandboxing options do more"),
+    ("chroot", NOT_NEEDED, "files are opened by their paths at the start, a reload and a rotation; systemd's sandboxing options do more"),
     ("user", NOT_NEEDED, "start plimsoll as this user: `User=` in its systemd unit; AmbientCapabilities=CAP_NET_BIND_SERVICE for ports below 1024"),
     ("group", NOT_NEEDED, "start plimsoll with this group: `Group=` in its systemd unit"),
     ("uid", NOT_NEEDED, "start plimsoll as this user: `User=` in its systemd unit"),
@@ -18,7 +18,7 @@ pub(crate) const GLOBAL: &[Row] = &[
     ("master-worker", NOT_NEEDED, "one process serves and reloads: SIGHUP"),
     ("mworker-max-reloads", NOT_NEEDED, "one process serves and reloads: SIGHUP"),
     ("pidfile", NOT_NEEDED, "systemd and containers know the process; there is one only"),
-    ("stats socket", NOT_NEEDED, "`plimsoll ctl` drains, readies and weighs backends through the admin server"),
+    ("stats socket", NOT_NEEDED, "write `admin.socket`: `plimsoll ctl --socket` drains, readies and weighs backends through it"),
     ("stats timeout", NOT_NEEDED, "it is about the stats socket; `plimsoll ctl` has no connection to keep"),
     ("stats maxconn", NOT_NEEDED, "it is about the stats socket"),
     ("stats bind-process", NOT_NEEDED, "one process serves"),
@@ -44,7 +44,7 @@ pub(crate) const GLOBAL: &[Row] = &[
     ("set-dumpable", NOT_NEEDED, "`LimitCORE=` in a systemd unit"),
     ("busy-polling", NOT_NEEDED, "a thread sleeps while nothing happens"),
     ("unix-bind", NOT_NEEDED, "it is about sockets of the file system, which are not listened on"),
-    ("server-state-*", NOT_NEEDED, "a reload keeps what is known of backends, within the process"),
+    ("server-state-*", NOT_NEEDED, "a reload keeps what is known of backends; `admin.changes` keeps what was changed at run time"),
     ("max-spread-checks", NOT_NEEDED, "`upstreams.*.health.jitter` spreads checks"),
     ("tune.*", NOT_NEEDED, "it tunes what plimsoll has not, or sizes by itself"),
     ("no*", NOT_NEEDED, "it turns off what plimsoll has not"),
@@ -86,8 +86,8 @@ pub(crate) const GLOBAL: &[Row] = &[
 #[rustfmt::skip] // one line per word, so that it reads as the table it is
 pub(crate) const PROXY: &[Row] = &[
     ("log-tag", NOT_NEEDED, "whoever collects the log lines knows the program"),
-    ("log-format*", NOT_SUPPORTED, "the access log has one form, JSON: `telemetry.access_log`"),
-    ("error-log-format", NOT_SUPPORTED, "the access log has one form, JSON: `telemetry.access_log`"),
+    ("log-format*", NOT_SUPPORTED, "the access log has the formats json, logfmt and httplog: `telemetry.access_log.format`"),
+    ("error-log-format", NOT_SUPPORTED, "the access log has the formats json, logfmt and httplog: `telemetry.access_log.format`"),
     ("option logasap", NOT_NEEDED, "a line is written when its exchange ends"),
     ("option dontlognull", NOT_NEEDED, "a connection without a request is no line of the access log"),
     ("option dontlog-normal", NOT_SUPPORTED, "`telemetry.access_log: {mode: sampled, sample: 0%}` logs what is refused or fails alone"),
@@ -151,8 +151,8 @@ pub(crate) const PROXY: &[Row] = &[
     ("max-session-srv-conns", NOT_NEEDED, "a kept connection does not bind its client to a backend"),
     ("unique-id-format", NOT_NEEDED, "each request gets an x-request-id"),
     ("unique-id-header", NOT_SUPPORTED, "the header is x-request-id"),
-    ("load-server-state-from-file", NOT_NEEDED, "a reload keeps what is known of backends"),
-    ("server-state-file-name", NOT_NEEDED, "a reload keeps what is known of backends"),
+    ("load-server-state-from-file", NOT_NEEDED, "a reload keeps what is known of backends; `admin.changes` keeps what was changed at run time"),
+    ("server-state-file-name", NOT_NEEDED, "a reload keeps what is known of backends; `admin.changes` keeps what was changed at run time"),
     ("capture", NOT_SUPPORTED, "the access log has its fields; the application logs what it reads"),
     ("declare", NOT_SUPPORTED, "the access log has its fields; the application logs what it reads"),
     ("compression", NOT_SUPPORTED, "answers are passed on as they come; let the application compress them"),
@@ -198,7 +198,7 @@ pub(crate) const SECTIONS: &[Row] = &[
     ("ring", NOT_NEEDED, "log lines go to standard output"),
     ("cache", NOT_SUPPORTED, "answers are not kept; put a cache behind or before plimsoll"),
     ("log-forward", NOT_SUPPORTED, "let a log collector forward logs"),
-    ("log-profile", NOT_SUPPORTED, "the access log has one form, JSON"),
+    ("log-profile", NOT_SUPPORTED, "the access log has the formats json, logfmt and httplog"),
     ("fcgi-app", NOT_SUPPORTED, "backends speak HTTP; put a web server before the FastCGI application"),
     ("crt-store", NOT_NEEDED, "plimsoll does not terminate TLS"),
     ("traces", NOT_NEEDED, "`telemetry.log.level: debug`"),

@@ -39,7 +39,7 @@ pub(crate) const MAIN: &[Row] = &[
 #[rustfmt::skip] // one line per word, so that it reads as the table it is
 pub(crate) const HTTP: &[Row] = &[
     ("error_log", NOT_NEEDED, "the program's log goes to standard error: `telemetry.log`"),
-    ("log_format", NOT_SUPPORTED, "the access log has one form, JSON: `telemetry.access_log`"),
+    ("log_format", NOT_SUPPORTED, "the access log has the formats json, logfmt and httplog: `telemetry.access_log.format`"),
     ("log_not_found", NOT_NEEDED, "no files are looked for"),
     ("log_subrequest", NOT_NEEDED, "there are no subrequests"),
     ("open_log_file_cache", NOT_NEEDED, "the access log stays open"),
@@ -191,7 +191,7 @@ pub(crate) const UPSTREAM: &[Row] = &[
 pub(crate) const STREAM: &[Row] = &[
     ("access_log", NOT_NEEDED, "`telemetry.access_log` is one for the whole process"),
     ("error_log", NOT_NEEDED, "the program's log goes to standard error: `telemetry.log`"),
-    ("log_format", NOT_SUPPORTED, "the access log has one form, JSON: `telemetry.access_log`"),
+    ("log_format", NOT_SUPPORTED, "the access log has the formats json, logfmt and httplog: `telemetry.access_log.format`"),
     ("proxy_buffer_size", NOT_NEEDED, "plimsoll decides by itself how bytes are moved"),
     ("proxy_next_upstream*", NOT_NEEDED, "a connect that fails is tried elsewhere: `upstreams.*.retries`"),
     ("proxy_socket_keepalive", NOT_NEEDED, "idle connections are closed by timeouts"),
