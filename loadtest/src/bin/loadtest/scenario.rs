@@ -32,7 +32,8 @@ use tokio::time::Instant;
 Examples, of which loadtest/scenarios has the files:
   loadtest scenario restart.yaml                             on the compose stack that is up
   loadtest scenario restart.yaml --set outage=5s --set rate=100
-  loadtest scenario processes.yaml --report DIR              starts a balancer and three backends itself
+  loadtest scenario loadtest/scenarios/restart-processes.yaml --report DIR
+      after `cargo build --release`: starts a balancer and three backends itself
 
 Exits with 0 when everything held, with 1 when something did not, and with 2 when it could not be carried out.
 Whatever it killed, started, drained or switched is put back, also when it is interrupted.")]
