@@ -237,7 +237,7 @@ impl Direction {
     ) -> Poll<std::io::Result<usize>> {
         ready!(from.poll_read_ready(cx))?;
         let Ok(mut pipe) = worker.pipes.take() else {
-            // Out of descriptors: it goes without.
+            // There are enough, or no descriptors are left: it goes without.
             self.bulky = 0;
             return self.poll_copy(cx, worker, from);
         };

@@ -1,11 +1,13 @@
 //! Pipes by which the kernel moves bytes from one socket to another without copying them (splice(2)), kept by a worker.
 //!
 //! A pipe holds references to the very pages that the network filled. Whoever takes one out of [`Pipes`] gives it back
-//! as soon as it is empty, so that a worker has few, however many connections it serves.
+//! as soon as it is empty; one whose reader stalls keeps it. A worker has so many at most, however many connections it
+//! serves, and copies for the others.
 
 use std::cell::RefCell;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use rustix::pipe::{PipeFlags, SpliceFlags, pipe_with, splice};
@@ -18,18 +20,22 @@ const SPLICE_MAX: usize = 1024 * 1024;
 /// How many free pipes a worker keeps; two descriptors each.
 const FREE_MAX: usize = 32;
 
+/// How many pipes a worker has, free ones included.
+const MAX: usize = 64;
+
 /// A pipe, and how much is in it.
 #[derive(Debug)]
 pub(in crate::data_plane) struct Pipe {
     reading: OwnedFd,
     writing: OwnedFd,
     len: usize,
+    _counted: Rc<()>,
 }
 
 impl Pipe {
-    fn new() -> io::Result<Self> {
+    fn new(counted: Rc<()>) -> io::Result<Self> {
         let (reading, writing) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
-        Ok(Self { reading, writing, len: 0 })
+        Ok(Self { reading, writing, len: 0, _counted: counted })
     }
 
     /// Tells whether nothing is in it.
@@ -83,24 +89,51 @@ fn moved(from: impl AsFd, to: impl AsFd) -> io::Result<usize> {
     Ok(splice(from, None, to, None, SPLICE_MAX, flags)?)
 }
 
-/// The free pipes of one worker.
+/// The pipes of one worker.
 #[derive(Debug, Default)]
-pub struct Pipes(RefCell<Vec<Pipe>>);
+pub struct Pipes {
+    free: RefCell<Vec<Pipe>>,
+    /// Shared with each pipe, so that it counts them.
+    count: Rc<()>,
+}
 
 impl Pipes {
     /// Takes an empty pipe.
     ///
     /// # Errors
-    /// When there is none and none can be made: out of descriptors.
+    /// When there is none and none can be made: there are [`MAX`], or no descriptors.
     pub(in crate::data_plane) fn take(&self) -> io::Result<Pipe> {
-        self.0.borrow_mut().pop().map_or_else(Pipe::new, Ok)
+        if let Some(pipe) = self.free.borrow_mut().pop() {
+            return Ok(pipe);
+        }
+        if Rc::strong_count(&self.count) > MAX {
+            return Err(io::ErrorKind::QuotaExceeded.into());
+        }
+        Pipe::new(Rc::clone(&self.count))
     }
 
     /// Gives a pipe back; one that is not empty is closed.
     pub(in crate::data_plane) fn put(&self, pipe: Pipe) {
-        let mut free = self.0.borrow_mut();
+        let mut free = self.free.borrow_mut();
         if pipe.is_empty() && free.len() < FREE_MAX {
             free.push(pipe);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stalled_directions_cost_a_bounded_number_of_pipes() {
+        let pipes = Pipes::default();
+        let mut taken: Vec<_> = (0..MAX).map(|_| pipes.take().expect("it may be made")).collect();
+        assert!(pipes.take().is_err());
+        pipes.put(taken.pop().expect("invariant: not empty"));
+        taken.push(pipes.take().expect("one was given back"));
+        assert!(pipes.take().is_err());
+        taken.clear();
+        assert!(pipes.take().is_ok(), "those that were closed do not count");
     }
 }
