@@ -33,7 +33,9 @@ Examples:
   plimsoll ctl drain app/backend-1 --socket /run/plimsoll.sock
   plimsoll ctl why --status 5xx                  which backends were tried, why, and what took the time
   plimsoll ctl ping --ready                      a health check where there is no shell, as in a container
-  plimsoll ctl ping --watch --track-file PATH    for keepalived, which follows the file")]
+  plimsoll ctl ping --watch --track-file PATH    for keepalived, which follows the file
+
+How the backends are: `plimsoll top`, or `curl 127.0.0.1:9900/check`.")]
 pub(super) struct Arguments {
     #[command(subcommand)]
     action: Action,

@@ -211,6 +211,15 @@ fn nothing_to_show_is_said() {
 }
 
 #[test]
+fn why_the_balancer_is_not_reached_is_said_to_its_end() {
+    let mut watcher = Watcher::at(80, 10);
+    let why = "no answer from the admin server at 127.0.0.1:9900; is plimsoll running, and is its \
+               `admin.address` another? Name it by --admin: Connection refused (os error 111)";
+    watcher.after(Event::Lost(Plain::of(why)));
+    assert_snapshot!(watcher.picture());
+}
+
+#[test]
 fn sixty_backends_are_scrolled_through() {
     let backends: Vec<Value> =
         (1..=60).map(|number| backend(&format!("backend-{number}"), f64::from(number))).collect();

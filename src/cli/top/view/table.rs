@@ -81,13 +81,36 @@ fn heads(canvas: &mut Canvas<'_>, area: Rect, fit: &Fit, sort: Sort) {
 }
 
 fn nothing(canvas: &mut Canvas<'_>, area: Rect, state: &State) {
+    let first = 1.min(area.height.saturating_sub(1));
     let words = match (&state.present, &state.link) {
         (Some(_), _) if !state.filter.is_empty() => " nothing contains this; Esc shows everything",
         (Some(_), _) => " the configuration has no upstreams",
-        (None, Link::Connecting(Some(_))) => " the balancer has not been reached yet",
+        // What to do about it is at its end, which the line of the head may have no room for.
+        (None, Link::Connecting(Some(why))) => {
+            let lines = wrapped(&why.to_string(), usize::from(area.width).saturating_sub(2));
+            for (line, words) in (first..area.height).zip(lines) {
+                canvas.pen(area, line).write(" ", Look::faint()).write(&words, Look::plain());
+            }
+            return;
+        }
         (None, _) => " waiting for the balancer",
     };
-    canvas.pen(area, 1.min(area.height.saturating_sub(1))).write(words, Look::faint());
+    canvas.pen(area, first).write(words, Look::faint());
+}
+
+/// A text in lines of so many columns, broken at spaces; a longer word has a line of its own.
+fn wrapped(text: &str, columns: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if width(line) + 1 + width(word) <= columns => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
 }
 
 fn group(canvas: &mut Canvas<'_>, area: Rect, line: u16, upstream: &Upstream) {
