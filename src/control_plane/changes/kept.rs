@@ -12,8 +12,9 @@
 //! ```
 
 use std::ffi::OsString;
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -142,22 +143,38 @@ impl Kept {
     pub fn write(&self, changes: &Changes) -> io::Result<()> {
         let mut text = serde_json::to_string_pretty(&Form { version: VERSION, changes: &changes.0 })?;
         text.push('\n');
+        // A link stays one: the file that it leads to is replaced.
+        let path = fs::canonicalize(&self.0).unwrap_or_else(|_| self.0.clone());
         // In the same directory: a rename does not cross file systems.
-        let mut beside = OsString::from(&self.0);
+        let mut beside = OsString::from(&path);
         beside.push(".new");
-        let written = File::create(&beside).and_then(|mut file| {
-            file.write_all(text.as_bytes())?;
-            file.sync_all()
-        });
-        let renamed = written.and_then(|()| fs::rename(&beside, &self.0));
+        let beside = PathBuf::from(beside);
+        // What a process left that was killed.
+        match fs::remove_file(&beside) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+        let former = fs::metadata(&path).ok();
+        let renamed = write_new(&beside, text.as_bytes(), former).and_then(|()| fs::rename(&beside, &path));
         if let Err(error) = renamed {
             // It may not be there.
             let _ = fs::remove_file(&beside);
             return Err(error);
         }
-        let directory = self.0.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
         File::open(directory.unwrap_or(Path::new("."))).and_then(|directory| directory.sync_all())
     }
+}
+
+/// Writes a file that is not there yet, so that a link somebody put there is not followed; with the permissions of the
+/// former one, or for its owner alone.
+fn write_new(path: &Path, text: &[u8], former: Option<fs::Metadata>) -> io::Result<()> {
+    let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(path)?;
+    if let Some(former) = former {
+        file.set_permissions(former.permissions())?;
+    }
+    file.write_all(text)?;
+    file.sync_all()
 }
 
 /// A name as text.

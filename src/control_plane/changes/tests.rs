@@ -194,6 +194,28 @@ mod kept {
     }
 
     #[test]
+    fn links_and_permissions_are_respected() {
+        use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = |name: &str| directory.path().join(name);
+        let mode = |name| fs::metadata(path(name)).expect("it is there").permissions().mode() & 0o777;
+        fs::write(path("precious"), "untouched").expect("it can be written");
+        symlink(path("precious"), path("real.json.new")).expect("a link");
+        Kept::at(&path("real.json")).write(&Changes::default()).expect("it can be written");
+        assert_eq!(fs::read_to_string(path("precious")).expect("it is there"), "untouched");
+        assert_eq!(mode("real.json"), 0o600, "a new file is its owner's");
+        fs::set_permissions(path("real.json"), fs::Permissions::from_mode(0o640)).expect("it is ours");
+        symlink(path("real.json"), path("changes.json")).expect("a link");
+        at(&directory).write(&Changes::default()).expect("it can be written");
+        assert!(
+            fs::symlink_metadata(path("changes.json")).expect("it is there").is_symlink(),
+            "a link stays one"
+        );
+        assert_eq!(mode("real.json"), 0o640, "its permissions stay");
+    }
+
+    #[test]
     fn what_is_written_is_read_again_and_people_can_read_it() {
         let directory = tempfile::tempdir().expect("a directory");
         let kept = at(&directory);
