@@ -82,7 +82,7 @@ impl WorkerFleet {
         }
     }
 
-    /// Ends each connection after its exchange, and still takes new ones.
+    /// Ends each connection after its next exchange, and still takes new ones.
     pub(super) fn last_exchanges(&self) {
         self.command(|| Command::LastExchanges);
     }

@@ -33,7 +33,7 @@ pub enum Command {
     Close(Box<str>),
     /// Tell what is remembered of the latest exchanges.
     Decisions(oneshot::Sender<Vec<Arc<PastExchange>>>),
-    /// Go on accepting, but end idle connections now and every other one after its exchange.
+    /// Go on accepting, but end each connection after its next exchange.
     LastExchanges,
     /// Stop accepting, end idle connections, let exchanges finish.
     Drain,
@@ -76,7 +76,7 @@ async fn obey(worker: &Rc<Worker>, mut commands: mpsc::UnboundedReceiver<Command
             }
             Command::Close(name) => open.retain(|(known, _)| *known != name),
             Command::Decisions(asker) => tell(worker, asker),
-            Command::LastExchanges => worker.drain(),
+            Command::LastExchanges => worker.last_exchanges(),
             Command::Drain => break,
             Command::Stop => return,
         }

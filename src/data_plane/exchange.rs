@@ -89,6 +89,8 @@ struct Connection {
     stream: TcpStream,
     deadline: Deadline,
     lines: ClientLines,
+    /// Whether `client` is who connected, or whom a proxy in front named, and not a proxy that named nobody.
+    named: bool,
     /// What the client has sent ahead.
     ahead: Option<Buffer>,
     exchanges: u64,
@@ -111,7 +113,8 @@ impl Connection {
             opening = Box::pin(receive(&worker, settings, (&mut stream, peer), &deadline, began)).await?;
         }
         let Opening { client, told, ahead } = opening;
-        let lines = ClientLines::new(&settings.forward, client.ip(), settings.address);
+        let named = told.is_some() || !settings.proxy_protocol;
+        let lines = client_lines(settings, client, named);
         Some(Self {
             worker,
             name,
@@ -122,6 +125,7 @@ impl Connection {
             stream,
             deadline,
             lines,
+            named,
             ahead,
             exchanges: 0,
             _held: hold,
@@ -141,7 +145,7 @@ impl Connection {
         if settings.relay.is_some() {
             return false;
         }
-        self.lines = ClientLines::new(&settings.forward, self.client.ip(), settings.address);
+        self.lines = client_lines(settings, self.client, self.named);
         self.snapshot = current;
         self.listener = listener;
         true
@@ -195,7 +199,7 @@ impl Connection {
         let (worker, snapshot) = (Rc::clone(&self.worker), Rc::clone(&self.snapshot));
         let listener = &snapshot.listeners[self.listener];
         let mut record = Record::begin(&worker, listener, self.client, started);
-        let last = !stays || self.exchanges >= listener.requests_per_connection || worker.is_draining();
+        let last = !stays || self.exchanges >= listener.requests_per_connection || worker.is_last_exchange();
         let (plan, outbound) = match self.read_head(listener, last, inbound, &mut record).await {
             Ok(planned) => planned,
             Err(refusal) => return Box::pin(self.refuse(&refusal, false, b"", &mut record)).await,
@@ -342,6 +346,12 @@ impl Connection {
         })
         .await;
     }
+}
+
+/// Prepares what backends are told about a client.
+fn client_lines(settings: &Listener, client: SocketAddr, named: bool) -> ClientLines {
+    let make = if named { ClientLines::new } else { ClientLines::unnamed };
+    make(&settings.forward, client.ip(), settings.address)
 }
 
 /// Takes empty lines from the front, which are ignored before a request (RFC 9112 §2.2): old clients send one after a

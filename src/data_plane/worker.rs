@@ -54,6 +54,7 @@ pub struct Worker {
     pub rng: RefCell<fastrand::Rng>,
     /// What it shares with the rest of the process.
     pub shared: Shared,
+    last_exchanges: Cell<bool>,
     draining: Cell<bool>,
     held: Cell<usize>,
     released: Notify,
@@ -74,13 +75,20 @@ impl Worker {
             log_batch: RefCell::default(),
             rng: RefCell::new(fastrand::Rng::new()),
             shared,
+            last_exchanges: Cell::new(false),
             draining: Cell::new(false),
             held: Cell::new(0),
             released: Notify::new(),
         }
     }
 
-    /// Returns whether connections are to end after their exchange.
+    /// Returns whether a request that begins now is the last of its connection.
+    #[must_use]
+    pub fn is_last_exchange(&self) -> bool {
+        self.last_exchanges.get()
+    }
+
+    /// Returns whether idle connections are to end.
     #[must_use]
     pub fn is_draining(&self) -> bool {
         self.draining.get()
@@ -99,8 +107,14 @@ impl Worker {
         Hold { worker: Rc::clone(self) }
     }
 
+    /// Ends each connection after its next exchange. Idle ones stay: a request may be on its way.
+    pub fn last_exchanges(&self) {
+        self.last_exchanges.set(true);
+    }
+
     /// Ends idle connections now and the others after their exchange.
     pub fn drain(&self) {
+        self.last_exchanges.set(true);
         self.draining.set(true);
         self.deadlines.wake_all();
     }

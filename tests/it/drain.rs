@@ -143,17 +143,26 @@ fn what_waits_to_be_accepted_when_the_signal_comes_is_answered() {
 #[test]
 fn who_sends_clients_here_has_time_to_learn_of_the_end() {
     let backend = Backend::saying("ok");
-    let mut balancer = Setup::over([&backend]).top("drain: { delay: 1s }").start();
+    let mut balancer = Setup::over([&backend]).top("drain: { delay: 4s }").start();
+    let mut kept = balancer.connect();
     let mut idle = balancer.connect();
-    assert_eq!(idle.exchange("GET / HTTP/1.1\r\nHost: a\r\n\r\n").text(), "ok");
+    for client in [&mut kept, &mut idle] {
+        assert_eq!(client.exchange("GET / HTTP/1.1\r\nHost: a\r\n\r\n").text(), "ok");
+    }
     balancer.signal(Signal::TERM);
     eventually("it is no longer ready", || balancer.ask_admin("/ready").status() == 503);
-    idle.expect_end();
-    let answer = balancer.ask("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
-    assert_eq!(answer.text(), "ok", "new connections are still served");
-    assert_eq!(answer.head.field("connection"), Some("close"), "and told to come elsewhere next time");
+    eventually("new connections are served, and told to come elsewhere next time", || {
+        let answer = balancer.ask("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert_eq!(answer.text(), "ok");
+        answer.head.field("connection") == Some("close")
+    });
+    let answer = kept.exchange("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(answer.text(), "ok", "a connection that was kept has one more exchange");
+    assert_eq!(answer.head.field("connection"), Some("close"));
+    kept.expect_end();
     let address = balancer.address;
     eventually("new connections are refused", || std::net::TcpStream::connect(address).is_err());
+    idle.expect_end();
     assert!(balancer.wait().success(), "the process ends in order");
 }
 

@@ -76,6 +76,16 @@ impl ClientLines {
         }
     }
 
+    /// Prepares the lines for a client whom a proxy in front did not name: `proxy` stands for it, but what it says of others
+    /// is not believed, since anybody behind the proxy may have written it.
+    #[must_use]
+    pub fn unnamed(policy: &ForwardPolicy, proxy: IpAddr, local: std::net::SocketAddr) -> Self {
+        let ForwardPolicy { x_forwarded, forwarded, via, request_id, .. } = *policy;
+        let nobody =
+            ForwardPolicy { trust: Vec::new(), except: Vec::new(), x_forwarded, forwarded, via, request_id };
+        Self::new(&nobody, proxy, local)
+    }
+
     /// Returns the other end of the connection. An IPv4-mapped IPv6 address is its IPv4 address.
     #[must_use]
     pub fn ip(&self) -> IpAddr {

@@ -141,6 +141,29 @@ fn requests_come_from_whom_the_header_names() {
 }
 
 #[test]
+fn whom_a_proxy_does_not_name_is_not_believed_about_others() {
+    let backend = Backend::saying("ok");
+    let balancer = Setup::over([&backend])
+        .listener("proxy_protocol: accept")
+        .listener("forwarded: {trust: [127.0.0.1]}")
+        .top("routes: [{name: inside, match: {source: 10.0.0.0/8}, respond: 403}, {name: rest, upstream: app}]")
+        .start();
+    let get = b"GET / HTTP/1.1\r\nhost: a\r\nx-forwarded-for: 10.0.0.1\r\n\r\n";
+    let unix = [SIGNATURE, &[0x21, 0x31, 0, 216], &[0; 216]].concat();
+    let local = [SIGNATURE, &[0x20, 0, 0, 0]].concat();
+    for header in [b"PROXY UNKNOWN\r\n".to_vec(), local, unix] {
+        let mut client = balancer.connect();
+        assert_eq!(client.exchange([&header[..], get].concat()).status(), 200, "{header:?}");
+        assert_eq!(client.exchange(get).status(), 200, "nor later on the connection");
+    }
+    for request in backend.requests() {
+        assert_eq!(request.head.field("x-forwarded-for"), Some("127.0.0.1"));
+    }
+    let trusted = b"PROXY TCP4 127.0.0.1 198.51.100.1 4711 443\r\n".as_slice();
+    assert_eq!(balancer.connect().exchange([trusted, get].concat()).status(), 403, "whom it names is");
+}
+
+#[test]
 fn each_request_to_a_backend_that_is_told_has_a_connection_of_its_own() {
     let backend = Backend::scripted(|mut wire, memory| {
         let line = wire.exactly(6);
