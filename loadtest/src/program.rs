@@ -3,9 +3,10 @@
 //! It is in the library because the benchmarks here compare the same programs.
 
 use anyhow::Context;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -119,12 +120,24 @@ async fn status_line(address: SocketAddr) -> std::io::Result<String> {
     Ok(String::from_utf8_lossy(&status).into_owned())
 }
 
-/// An address that was free a moment ago: for programs that cannot tell which port they chose themselves.
+/// An address that was free a moment ago, for programs that cannot tell which port they chose themselves. It is outside of
+/// the range that the system gives to connections, so that none of those takes it meanwhile.
 ///
 /// # Errors
-/// When there is none.
+/// When no port of that range is free.
 pub fn free_address() -> std::io::Result<SocketAddr> {
-    std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()
+    const FIRST: u16 = 24_000;
+    const PORTS: u16 = 8_000;
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    // Processes that run at the same time begin in different places.
+    let begin = std::process::id().wrapping_mul(97) as u16;
+    for _ in 0..PORTS {
+        let port = FIRST + begin.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % PORTS;
+        if TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).is_ok() {
+            return Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+        }
+    }
+    Err(std::io::ErrorKind::AddrInUse.into())
 }
 
 /// Asks for `path` on a connection of its own; returns the whole answer.

@@ -1,9 +1,8 @@
 //! Real programs: three backends under their agents, the balancer, and Debian's Prometheus that scrapes them.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
@@ -132,17 +131,7 @@ async fn wait_for(address: SocketAddr) {
     }
 }
 
-/// An address that was free a moment ago, outside of the range that the system gives to connections.
+/// An address that was free a moment ago.
 pub(crate) fn free_address() -> SocketAddr {
-    const FIRST: u16 = 28_000;
-    const PORTS: u16 = 4_000;
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    // Test processes that run at the same time begin in different places.
-    let begin = std::process::id().wrapping_mul(97) as u16;
-    loop {
-        let nth = begin.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % PORTS;
-        if TcpListener::bind((Ipv4Addr::UNSPECIFIED, FIRST + nth)).is_ok() {
-            return SocketAddr::from((Ipv4Addr::LOCALHOST, FIRST + nth));
-        }
-    }
+    loadtest::program::free_address().expect("a port is free")
 }

@@ -8,10 +8,9 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use stand_in::{Docker, Target};
 use std::io::Write as _;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
-use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
@@ -105,19 +104,9 @@ impl Processes {
     }
 }
 
-/// An address that was free a moment ago, outside of the range that the system gives to connections.
+/// An address that was free a moment ago.
 fn free_address() -> SocketAddr {
-    const FIRST: u16 = 24_000;
-    const PORTS: u16 = 3_900;
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    // Test processes that run at the same time begin in different places.
-    let begin = std::process::id().wrapping_mul(97) as u16;
-    loop {
-        let nth = begin.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % PORTS;
-        if TcpListener::bind((Ipv4Addr::UNSPECIFIED, FIRST + nth)).is_ok() {
-            return SocketAddr::from((Ipv4Addr::LOCALHOST, FIRST + nth));
-        }
-    }
+    loadtest::program::free_address().expect("a port is free")
 }
 
 #[tokio::test]
